@@ -1,0 +1,1 @@
+"""Pure rules: what must happen to a request and its reply."""

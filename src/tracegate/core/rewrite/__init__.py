@@ -1,0 +1,1 @@
+"""How does a body get its trace id?"""

@@ -1,0 +1,72 @@
+"""Which exceptions does tracegate raise?
+
+An expected outcome is a value; an exception means misuse or misconfiguration::
+
+    TracegateError
+    ├── ConfigurationError    (also a ValueError)     a policy or a setting cannot be used
+    ├── InvalidTraceIdError   (also a ValueError)     a text is not a trace id
+    ├── TraceOverwriteError   (also a RuntimeError)   another trace is already bound
+    └── MissingTraceError     (also a LookupError)    no trace is bound where one is required
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigurationError",
+    "InvalidTraceIdError",
+    "MissingTraceError",
+    "TraceOverwriteError",
+    "TracegateError",
+]
+
+
+class TracegateError(Exception):
+    """The root of every exception that tracegate raises."""
+
+
+class ConfigurationError(TracegateError, ValueError):
+    """A configuration has faults; all of them are reported at once.
+
+    Attributes:
+        faults: Pairs of the setting's name and what is wrong with it, in the order found.
+    """
+
+    def __init__(self, faults: tuple[tuple[str, str], ...]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(f"{setting}: {problem}" for setting, problem in faults))
+
+
+class InvalidTraceIdError(TracegateError, ValueError):
+    """A text given by code is not a trace id.
+
+    Attributes:
+        text: The rejected text, escaped and shortened to at most 80 characters.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = ascii(text[:64])[1:-1][:80]
+        super().__init__(f"not a trace id: {self.text!r}")
+
+
+class TraceOverwriteError(TracegateError, RuntimeError):
+    """Code tried to bind a trace where another one is bound (contract clause G2).
+
+    Attributes:
+        bound: The spelling of the trace that stays bound.
+        attempted: The spelling of the trace that was refused.
+    """
+
+    def __init__(self, bound: str, attempted: str) -> None:
+        self.bound = bound
+        self.attempted = attempted
+        super().__init__(f"trace {bound} is bound; refused to replace it by {attempted}")
+
+
+class MissingTraceError(TracegateError, LookupError):
+    """Code that requires a trace ran where none is bound (contract clause G3).
+
+    At the edge of a request it becomes a 409 with the detail ``trace_id_missing``.
+    """
+
+    def __init__(self, message: str = "no trace is bound here") -> None:
+        super().__init__(message)
