@@ -1,0 +1,1 @@
+"""What does tracegate cost, beside doing nothing and beside its peers? Run ``python -m benchmarks``."""
