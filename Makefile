@@ -1,0 +1,72 @@
+# The front door: `make` prints what it can do. A machine with Python 3.11+ and make is enough; uv is used where present.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+TESTS  := --ignore=tests/system --numprocesses=2 --dist=worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help check lint types arch test test-system coverage demo bench docs-tables format lock wheel clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+check: lint types arch test ## everything a change must pass
+
+lint: $(VENV)/.dev ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy and pyright, both strict
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+arch: $(VENV)/.test ## import contracts, public surface, import cost, shape of the modules
+	$(PYTEST) tests/architecture
+
+test: $(VENV)/.test ## every test but those of tests/system
+	$(PYTEST) $(TESTS)
+
+test-system: $(VENV)/.test ## install Debian's chromium, node and nginx, then run tests/system
+	tools/install-system-packages
+	$(PYTEST) tests/system
+
+coverage: $(VENV)/.test ## the tests again, with branch coverage
+	$(PYTEST) $(TESTS) --cov --cov-report=term-missing
+
+demo: $(VENV)/.test ## two services, one client: what a bare framework answers, and what tracegate answers
+	$(BIN)/python -m examples.demo
+
+bench: $(VENV)/.dev ## cost per request and per event beside the peers
+	$(BIN)/python -m benchmarks
+
+format: $(VENV)/.dev ## let ruff write the format
+	$(BIN)/ruff format .
+
+lock: $(VENV)/.dev ## pin requirements/*.txt anew from pyproject.toml (UPGRADE=--upgrade: newest versions)
+	$(BIN)/python tools/lock.py $(UPGRADE)
+
+wheel: $(VENV)/.dev ## build dist/*.whl and dist/*.tar.gz
+	$(BIN)/python -m build --no-isolation
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) .nox .coverage* .hypothesis .*_cache build dist htmlcov mutants
+
+# The virtual environment: pinned packages first, then the project itself, editable. pip where uv fails or is not there.
+define install
+(command -v uv >/dev/null && uv pip install --quiet --python $(BIN)/python $(1)) \
+	|| $(BIN)/python -m pip install --quiet --disable-pip-version-check $(1)
+endef
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tracegate needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.test: requirements/test.txt pyproject.toml | $(BIN)/python
+	$(call install,--no-deps -r requirements/test.txt)
+	$(call install,--no-deps --no-build-isolation --editable .)
+	touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.test
+	$(call install,--no-deps -r requirements/dev.txt)
+	touch $@
