@@ -40,7 +40,8 @@ demo: $(VENV)/.test ## two services, one client: what a bare framework answers, 
 bench: $(VENV)/.dev ## cost per request and per event beside the peers
 	$(BIN)/python -m benchmarks
 
-format: $(VENV)/.dev ## let ruff write the format
+format: $(VENV)/.dev ## let ruff write the format, sort imports, and drop idle noqa comments
+	$(BIN)/ruff check --quiet --fix-only --select I,RUF022,RUF100 .
 	$(BIN)/ruff format .
 
 lock: $(VENV)/.dev ## pin requirements/*.txt anew from pyproject.toml (UPGRADE=--upgrade: newest versions)

@@ -46,7 +46,7 @@ def wheel(session: nox.Session) -> None:
     session.install("build", LOCK)
     session.run("python", "-m", "build", "--outdir", str(dist), silent=True)
     (built,) = dist.glob("*.whl")
-    session.install(f"tracegate-http[all] @ {built.resolve().as_uri()}", LOCK)
+    session.install(f"tracegate-http[all] @ {built.resolve().as_uri()}", "httpx", LOCK)
     smoke = Path("tools/smoke.py").resolve()
     session.chdir(dist)
     session.run("python", "-I", str(smoke))
