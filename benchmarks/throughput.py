@@ -1,0 +1,178 @@
+"""How many requests per second does uvicorn still answer behind the gate?
+
+A bare and a gated server stand side by side on one core; a raw-socket client on the other core keeps sixteen
+connections busy, at one server, then at the other. A pair is one turn each; the order alternates. Besides requests per
+second, each turn yields the server's own processor time per request, which a busy neighbour disturbs less.
+"""
+
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from benchmarks.exchange import REQUEST_HEADERS
+from benchmarks.rounds import markdown_table
+from benchmarks.targets import Target
+
+__all__ = ["SETUPS", "Ratios", "measure", "targets", "throughput_table"]
+
+_CONNECTIONS = 16
+_REQUEST = (
+    "\r\n".join(["GET /widgets/42 HTTP/1.1", *(f"{name}: {value}" for name, value in REQUEST_HEADERS.items())])
+    + "\r\n\r\n"
+).encode()
+
+SETUPS = {
+    "raw ASGI, h11 + asyncio": ("raw", "--http", "h11", "--loop", "asyncio"),
+    "raw ASGI, httptools + uvloop": ("raw", "--http", "httptools", "--loop", "uvloop"),
+    "FastAPI, h11 + asyncio": ("fastapi", "--http", "h11", "--loop", "asyncio"),
+    "FastAPI, httptools + uvloop": ("fastapi", "--http", "httptools", "--loop", "uvloop"),
+}
+
+
+class Turn(NamedTuple):
+    """What one server did in one turn."""
+
+    requests_per_second: float
+    cpu_seconds_per_request: float
+
+
+class Ratios(NamedTuple):
+    """Medians over the pairs: 1 is as good as bare."""
+
+    throughput: float
+    processor_time: float
+    bare_requests_per_second: float
+
+
+class _Server:
+    """A uvicorn process with one of the served applications. A context manager: leaving it stops the process."""
+
+    def __init__(self, application: str, arguments: tuple[str, ...]) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        command = [sys.executable, "-m", "uvicorn", f"benchmarks.served:{application}", "--factory", *arguments]
+        command += ["--port", str(self.port), "--no-access-log", "--log-level", "warning"]
+        self._process = subprocess.Popen(command)  # our own module
+        self._clock = Path(f"/proc/{self._process.pid}/schedstat")
+
+    def wait(self, seconds: float = 20) -> None:
+        """Return when the server accepts connections."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+            except ConnectionRefusedError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+            else:
+                return
+
+    def turn(self, seconds: float) -> Turn:
+        """Keep the server busy for that long."""
+        before = self._cpu_seconds()
+        requests, elapsed = _drive(self.port, seconds)
+        return Turn(requests / elapsed, (self._cpu_seconds() - before) / requests)
+
+    def pin(self, core: int) -> None:
+        """Let the server run on that core only."""
+        os.sched_setaffinity(self._process.pid, {core})
+
+    def _cpu_seconds(self) -> float:
+        return int(self._clock.read_text().split()[0]) / 1e9 if self._clock.exists() else float("nan")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+def _drive(port: int, seconds: float) -> tuple[int, float]:
+    """Send the request on every connection as soon as its last reply is in; return replies and seconds."""
+    with ExitStack() as stack:
+        ready = stack.enter_context(selectors.DefaultSelector())
+        for _ in range(_CONNECTIONS):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            ready.register(connection, selectors.EVENT_READ)
+            connection.sendall(_REQUEST)
+        replies, missing = 0, dict.fromkeys(ready.get_map(), b"")
+        start = time.perf_counter()
+        while time.perf_counter() - start < seconds:
+            for key, _events in ready.select():
+                connection = key.fileobj  # type: ignore[assignment]  # only sockets are registered
+                received = missing[key.fd] + connection.recv(65536)
+                if _is_complete(received):
+                    replies += 1
+                    received = b""
+                    connection.sendall(_REQUEST)
+                missing[key.fd] = received
+        return replies, time.perf_counter() - start
+
+
+def _is_complete(received: bytes) -> bool:
+    """Return whether *received* is a whole 200 with its declared length.
+
+    Raises:
+        ConnectionError: The server answered something else, or closed.
+    """
+    if not received.startswith(b"HTTP/1.1 200"):
+        raise ConnectionError(received[:200])
+    head, blank, body = received.partition(b"\r\n\r\n")
+    declared = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+    return bool(blank) and len(body) >= int(declared)
+
+
+def measure(setup: str, *, pairs: int, seconds: float) -> Ratios:
+    """Return gated over bare for one of SETUPS: the medians of *pairs* interleaved pairs."""
+    application, *arguments = SETUPS[setup]
+    allowed = os.sched_getaffinity(0)
+    with ExitStack() as stack:
+        bare, gated = (
+            stack.enter_context(_Server(f"{kind}_{application}", tuple(arguments))) for kind in ("bare", "gated")
+        )
+        if len(allowed) > 1:
+            bare.pin(max(allowed))
+            gated.pin(max(allowed))
+            os.sched_setaffinity(0, {min(allowed)})
+            stack.callback(os.sched_setaffinity, 0, allowed)
+        for server in (bare, gated):
+            server.wait()
+            server.turn(seconds)
+        throughput, processor_time, plain = [], [], []
+        for number in range(pairs):
+            order = (bare, gated) if number % 2 == 0 else (gated, bare)
+            turns = {server: server.turn(seconds) for server in order}
+            throughput.append(turns[gated].requests_per_second / turns[bare].requests_per_second)
+            processor_time.append(turns[bare].cpu_seconds_per_request / turns[gated].cpu_seconds_per_request)
+            plain.append(turns[bare].requests_per_second)
+    return Ratios(median(throughput), median(processor_time), median(plain))
+
+
+def throughput_table(ratios: dict[str, Ratios]) -> str:
+    """Return the table of medians."""
+    rows = [
+        [setup, f"{item.throughput:.3f}", f"{item.processor_time:.3f}", f"{item.bare_requests_per_second:,.0f}"]
+        for setup, item in ratios.items()
+    ]
+    return markdown_table(
+        ["gated / bare", "requests per second", "requests per processor second", "bare, this run"], rows
+    )
+
+
+def targets(ratios: dict[str, Ratios]) -> list[Target]:
+    """Return what issue 2 promises about throughput."""
+    return [Target(f"throughput, {setup}", item.throughput, 0.97, "at least") for setup, item in ratios.items()]
