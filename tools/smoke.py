@@ -1,4 +1,4 @@
-"""Does an installed tracegate do its job? One error through FastAPI, one through Flask; run it outside the working tree."""
+"""Does an installed tracegate do its job? One error each through FastAPI and Flask, outside the working tree."""
 
 from __future__ import annotations
 
