@@ -329,7 +329,7 @@ def test_a_trace_id_cannot_be_made_without_a_check() -> None:
     with pytest.raises(TypeError, match="from_text"):
         TraceId(UUID_TEXT)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="from_text"):
-        parsed(HEX.encode()).__init__()  # type: ignore[misc]
+        parsed(HEX.encode()).__init__()
 
 
 @pytest.mark.contract("A1")
@@ -389,11 +389,11 @@ def test_code_makes_a_trace_id_from_text() -> None:
 
 
 @pytest.mark.contract("A3")
-@pytest.mark.parametrize("text", ["", "x", "\ud800" * 32, "é" * 32, "٠" * 32, "0" * 32, UUID_TEXT + "\n"])
+@pytest.mark.parametrize("text", ["", "x", "\ud800" * 32, "é" * 32, "\u0660" * 32, "0" * 32, UUID_TEXT + "\n"])
 def test_code_gets_an_error_for_a_text_that_is_no_trace_id(text: str) -> None:
     """An exception, because there is no caller on the wire to refuse; also for text that no wire could carry."""
     with pytest.raises(InvalidTraceIdError):
-        TraceId.from_text(text, ALL if text not in {"x"} else ())
+        TraceId.from_text(text, ALL if text != "x" else ())
 
 
 @pytest.mark.contract("A4")
