@@ -6,7 +6,9 @@ An expected outcome is a value; an exception means misuse or misconfiguration::
     ├── ConfigurationError    (also a ValueError)     a policy or a setting cannot be used
     ├── InvalidTraceIdError   (also a ValueError)     a text is not a trace id
     ├── TraceOverwriteError   (also a RuntimeError)   another trace is already bound
-    └── MissingTraceError     (also a LookupError)    no trace is bound where one is required
+    ├── MissingTraceError     (also a LookupError)    no trace is bound where one is required
+    ├── ReplyError            (also a RuntimeError)   an application's reply cannot be sent as it is
+    └── ReplyAbortedError     (also an OSError)       the reply was ended; nothing more leaves
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ __all__ = [
     "ConfigurationError",
     "InvalidTraceIdError",
     "MissingTraceError",
+    "ReplyAbortedError",
+    "ReplyError",
     "TraceOverwriteError",
     "TracegateError",
 ]
@@ -66,7 +70,28 @@ class MissingTraceError(TracegateError, LookupError):
     """Code that requires a trace ran where none is bound (contract clause G3).
 
     At the edge of a request it becomes a 409 with the detail ``trace_id_missing``.
+
+    Attributes:
+        recorded: Whether the event of clause G3 was recorded when it was raised.
     """
 
-    def __init__(self, message: str = "no trace is bound here") -> None:
+    def __init__(self, message: str = "no trace is bound here", *, recorded: bool = False) -> None:
+        self.recorded = recorded
+        super().__init__(message)
+
+
+class ReplyError(TracegateError, RuntimeError):
+    """An application's reply is out of order or no server would send it (contract clauses C4, C10).
+
+    Raised into the application after the traced 500 has left, as a server raises where there is no gate.
+    """
+
+
+class ReplyAbortedError(TracegateError, OSError):
+    """The reply was ended without a clean end, and the application goes on sending (contract clause E4).
+
+    An :class:`OSError`, as ASGI demands of ``send`` on a closed connection, so that frameworks stop the stream.
+    """
+
+    def __init__(self, message: str = "the reply was ended by tracegate; nothing more leaves") -> None:
         super().__init__(message)

@@ -1,0 +1,27 @@
+"""What does a gate run on when nobody said?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracegate.runtime import Runtime
+from tracegate.settings import load_policy
+from tracegate.sinks.fanout import Fanout
+from tracegate.sinks.log import LogSink
+
+if TYPE_CHECKING:
+    from tracegate.core.policy import Policy
+
+__all__ = ["wired"]
+
+
+def wired(policy: Policy | None) -> Runtime:
+    """Return a runtime that logs its events.
+
+    Args:
+        policy: The operator's decisions; None reads them from the environment and ``pyproject.toml``.
+
+    Raises:
+        ConfigurationError: The settings have faults.
+    """
+    return Runtime(load_policy() if policy is None else policy, sink=Fanout(LogSink()))

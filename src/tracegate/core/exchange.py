@@ -1,0 +1,432 @@
+"""What may leave for one request? The state machine of one reply.
+
+A shell feeds what the application does (``start``, ``body``, ``fail``, ``finish``) and sends what ``take`` returns. A
+head whose body needs nothing is returned by ``start`` itself: from there on the shell sends the application's messages
+straight through. ::
+
+    OPEN ──start──> PASSING                               a success: the shell sends it straight through
+      ├────start──> HELD ──first step──> TREATED          error JSON is read before its head leaves
+      │               └──end──> DONE
+      ├────start──> WAITING ──data or time──> TREATED     an event stream waits for its first bytes,
+      │               └──end──> EMPTY ──return or time──> DONE
+      │             TREATED ──end──> DONE
+      │               └──end of events──> CLOSING ──return or time──> DONE     and for the application's return
+      └────start──> REPLACED                              the gate answered; what the application sends is swallowed
+    before the head left ──fault──> REPLACED              one complete traced error
+    after the head left ──fault──> ABORTED                never a clean end
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from tracegate.core.events import KIND_BY_DETAIL, Event, Kind, Severity, Stage
+from tracegate.core.head import Headers, ReplyHead
+from tracegate.core.refusal import REFUSED_STATUS, ErrorObject, error_object, refusal_object, retained
+from tracegate.core.rewrite.choose import Treatment, choose, is_bodiless
+from tracegate.core.rewrite.error_body import ErrorBody
+from tracegate.core.rewrite.event_body import EventBody
+from tracegate.core.rewrite.headers import coding_of, is_signed, rewritten
+from tracegate.core.rewrite.long_body import SuccessBody
+from tracegate.core.rewrite.step import Fate, Step
+from tracegate.core.terms import Terms
+from tracegate.core.trace import Trace
+from tracegate.core.trace_id import parse_trace_id
+from tracegate.errors import MissingTraceError, ReplyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Exchange", "Part", "Signal", "Start", "State"]
+
+_INTERNAL_ERROR = 500
+
+
+class State(IntEnum):
+    """Where a reply stands. Up to EMPTY nothing has left."""
+
+    OPEN = 0
+    HELD = 1
+    WAITING = 2
+    EMPTY = 3
+    PASSING = 4
+    TREATED = 5
+    CLOSING = 6
+    REPLACED = 7
+    DONE = 8
+    ABORTED = 9
+
+
+class Signal(IntEnum):
+    """How a body ends."""
+
+    END = 0
+    ABORT = 1
+
+
+class Start(NamedTuple):
+    """A head to send, and whether trailers follow its body."""
+
+    status: int
+    headers: Headers
+    trailers: bool = False
+
+
+Part = Start | bytes | Signal
+
+
+class Exchange(msgspec.Struct, eq=False):
+    """One request and its reply; made when the gate let the request in.
+
+    Attributes:
+        terms: What all exchanges of one gate share.
+        trace: The bound trace.
+        method: The request's method.
+        path: The request's decoded path.
+        headers: The request's header lines, names lower-case.
+        raw_path: The path as sent, where known.
+        transport: ``http`` or ``websocket``, for events.
+        state: Where the reply stands.
+        gone: Whether the client left; set by the shell.
+        error: What the shell raises into the application once the parts are sent, or None.
+        remaining: Bytes of the declared length still to come; -1 where none is declared.
+    """
+
+    terms: Terms
+    trace: Trace
+    method: str
+    path: str
+    headers: Headers
+    raw_path: bytes | None = None
+    transport: str = "http"
+    state: State = State.OPEN
+    gone: bool = False
+    error: ReplyError | None = None
+    remaining: int = -1
+    _head: ReplyHead | None = None
+    _trailers: bool = False
+    _treated: ErrorBody | EventBody | SuccessBody | None = None
+    _parts: tuple[Part, ...] = ()
+    _events: tuple[Event, ...] = ()
+
+    # What the application does.
+
+    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool = False) -> Headers | None:
+        """Take the reply's head.
+
+        Returns:
+            The lines to send where the body goes straight through; None where :meth:`take` has what leaves.
+
+        Raises:
+            ReplyError: The reply was started before.
+        """
+        if self.state is not State.OPEN:
+            raise ReplyError("the reply was started twice")
+        head = self.terms.heads.read(status, headers)
+        if isinstance(head, str):
+            self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
+            self.error = ReplyError(f"no server would send this reply: {head}")
+            return None
+        self._head = head
+        self._trailers = trailers
+        if head.trace_values and self._contradicts(head.trace_values):
+            if not self._keeps:
+                self._refuse("head")
+                return None
+            self._note_kept("head")
+        if head.traceresponse is not None:
+            self._look_at_traceresponse(head.traceresponse)
+        return self._pass(head, head.headers) if not head.media else self._treat(head)
+
+    def body(self, data: bytes, *, more: bool) -> None:
+        """Take a piece of a body that does not pass straight through; the last one unless *more*.
+
+        Raises:
+            ReplyError: The reply was not started, or has ended.
+        """
+        if self.over:
+            return
+        if self.state not in _TAKES_BODY:
+            raise ReplyError("a body came before the start of the reply or after its end")
+        if not self.fits(len(data), more=more):
+            self._break_off(data)
+        elif self.state is State.WAITING and not data:
+            self.state = State.WAITING if more else State.EMPTY
+        else:
+            assert self._treated is not None  # noqa: S101 - start() set it for these states
+            self._apply(self._treated.feed(data, more=more))
+
+    def fits(self, size: int, *, more: bool) -> bool:
+        """Return whether *size* more bytes, the last ones unless *more*, agree with the declared length (C5)."""
+        if self.remaining < 0:
+            return True
+        left = self.remaining - size
+        self.remaining = max(left, 0)
+        return left >= 0 if more else left == 0
+
+    def fail(self, error: BaseException) -> None:
+        """Take an exception that the application raised before its reply was complete (C4, C5, D7)."""
+        if isinstance(error, MissingTraceError) and self.state <= State.EMPTY:
+            self._refuse("context", "trace_id_missing", recorded=error.recorded)
+        else:
+            self._stop(f"The application raised {type(error).__name__}.")
+
+    def finish(self) -> None:
+        """Take the application's return."""
+        if self.state in (State.EMPTY, State.CLOSING):
+            self.release()
+        else:
+            self._stop("The application returned before its reply was complete.")
+
+    def release(self) -> None:
+        """Let a held start or end go: time is up, or the application waits for the client (D7)."""
+        if self.state in (State.WAITING, State.EMPTY):
+            self._put(self._own_start())
+        if self.state in (State.EMPTY, State.CLOSING):
+            self._put(Signal.END)
+        self.state = State.TREATED if self.state is State.WAITING else State.DONE
+
+    def allows(self, headers: Iterable[tuple[bytes, bytes]], stage: Stage) -> bool:
+        """Return whether early hints or trailers may leave; where not, the reply was refused (C3)."""
+        values = tuple(value for name, value in headers if name.lower() == self.terms.header_key)
+        if not values or not self._contradicts(values):
+            return True
+        if self._keeps:
+            self._note_kept(stage)
+            return True
+        if not self.over:
+            self._refuse(stage)
+        return False
+
+    # What the shell asks.
+
+    def take(self) -> tuple[Part, ...]:
+        """Return what leaves now, each part once."""
+        parts, self._parts = self._parts, ()
+        return parts
+
+    def take_events(self) -> tuple[Event, ...]:
+        """Return the facts since the last call, each once."""
+        events, self._events = self._events, ()
+        return events
+
+    @property
+    def waits(self) -> bool:
+        """Whether a start or an end is held until time has passed (D7)."""
+        return self.state in (State.WAITING, State.EMPTY, State.CLOSING)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more of the application leaves, and it should see a disconnect (E2)."""
+        return self.state in (State.REPLACED, State.ABORTED)
+
+    # How a head is treated.
+
+    def _pass(self, head: ReplyHead, lines: Headers) -> Headers:
+        self.state = State.PASSING
+        if head.length >= 0 and not is_bodiless(self.method, head.status):
+            self.remaining = head.length
+        return self.terms.marked(head, lines, self.trace)
+
+    def _treat(self, head: ReplyHead) -> Headers | None:
+        terms, policy, trace = self.terms, self.terms.policy, self.trace
+        treatment = choose(policy, head, self.method, self.path, self.raw_path)
+        coding = coding_of(head.headers)
+        if treatment is Treatment.SUCCESS_JSON and (coding or is_signed(head.headers)):
+            treatment = Treatment.PASS
+        if treatment is Treatment.PASS:
+            return self._pass(head, head.headers)
+        if treatment is Treatment.ERROR_HEAD:
+            return self._pass(head, rewritten(head.headers, length=None, decoded=bool(coding)))
+        if treatment is Treatment.ERROR_TEXT:
+            self._stand_in(head)
+            return None
+        self.remaining = head.length
+        self.state = State.HELD
+        if treatment is Treatment.ERROR_JSON:
+            self._treated = ErrorBody(
+                trace.id,
+                head.headers,
+                policy.max_error_body,
+                lambda: error_object(head.status, trace).encode(policy, terms.accept(self.headers)),
+                keep=self._keeps,
+                keep_signed=policy.signed_errors == "header" or self._observes,
+            )
+        elif treatment is Treatment.SUCCESS_JSON:
+            lines = rewritten(head.headers, length=None)
+            self._treated = SuccessBody(trace.id, head.headers, lines, keep=self._keeps)
+        else:
+            self._open_events(head, coding)
+        return None
+
+    def _open_events(self, head: ReplyHead, coding: bytes) -> None:
+        policy = self.terms.policy
+        self._treated = EventBody.of(
+            self.trace.id, coding, carrier=policy.sse_carrier, limit=policy.max_sse_event, keep=self._keeps
+        )
+        if self._treated is None:
+            self._record("stream_broken", "stream", "The stream's content coding is unknown.", status=_INTERNAL_ERROR)
+            self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
+            return
+        head.headers = rewritten(head.headers, length=None, decoded=bool(coding))
+        self.state = State.WAITING
+
+    def _apply(self, step: Step) -> None:
+        """Send what a treated body gave, and go where it says."""
+        events = isinstance(self._treated, EventBody)
+        if step.kept:
+            self._note_kept("stream" if events else "body")
+        if step.fate is Fate.UNREADABLE:
+            assert self._head is not None  # noqa: S101
+            self._stand_in(self._head)
+            return
+        if step.fate is Fate.OVERWRITE and self.state is State.HELD:
+            self._refuse("body")
+            return
+        if self.state is State.WAITING or step.headers is not None:
+            self._put(self._own_start(step.headers))
+            self.state = State.TREATED
+        if step.data:
+            self._put(step.data)
+        if step.fate is Fate.END:
+            self.state = State.CLOSING if events else State.DONE
+            if not events:
+                self._put(Signal.END)
+        elif step.fate is Fate.OVERWRITE:
+            self._refuse("stream" if events else "body")
+        elif step.fate is Fate.BROKEN:
+            self._stop("The body is not what its head says.")
+
+    def _own_start(self, lines: Headers | None = None) -> Start:
+        head = self._head
+        assert head is not None  # noqa: S101 - start() set it
+        marked = self.terms.marked(head, head.headers if lines is None else lines, self.trace)
+        return Start(head.status, marked, self._trailers)
+
+    # How a reply is refused, replaced or ended.
+
+    def _contradicts(self, values: tuple[bytes, ...]) -> bool:
+        """Return whether the application's own values are anything but the bound trace, once (C3)."""
+        found = parse_trace_id(values[0], self.terms.policy.formats) if len(values) == 1 else None
+        return found is None or found != self.trace.id
+
+    @property
+    def _observes(self) -> bool:
+        return self.terms.gate.mode_of(self.path, self.raw_path) == "observe"
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether an application's other value is delivered (C3, B4)."""
+        policy = self.terms.policy
+        return policy.conflict_rules.find(self.path, self.raw_path, policy.on_conflict) == "keep" or self._observes
+
+    def _refuse(self, stage: Stage, detail: str = "trace_overwrite_refused", *, recorded: bool = False) -> None:
+        head = self._head
+        status = head.status if head is not None else None
+        error = refusal_object(detail, self.trace, self.terms.policy.header, status)
+        unsent = self.state <= State.EMPTY
+        if not recorded:
+            left = REFUSED_STATUS if unsent else status
+            self._record(KIND_BY_DETAIL[detail], stage, error.message, status=left, refused=status, detail=detail)
+        if unsent:
+            self._replace(error, retained(head.headers) if head is not None else [])
+        else:
+            self._end_with(error)
+
+    def _stop(self, why: str) -> None:
+        """End a reply that cannot be completed: whole and traced where nothing has left, else without a clean end."""
+        if self.state in (State.REPLACED, State.ABORTED, State.DONE):
+            return
+        if self.gone:
+            self.state = State.ABORTED
+        elif self.state <= State.EMPTY:
+            self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
+        else:
+            stage: Stage = "stream" if isinstance(self._treated, EventBody) else "body"
+            self._record("stream_broken", stage, why, status=self._head and self._head.status)
+            self._end_with(error_object(_INTERNAL_ERROR, self.trace))
+
+    def _break_off(self, data: bytes) -> None:
+        """End a body that disagrees with its declared length (C5): what it promised is never delivered whole."""
+        head, treated = self._head, self._treated
+        if self.state is State.HELD and head is not None and isinstance(treated, (ErrorBody, SuccessBody)):
+            sent = (treated.unsent + data)[: max(head.length - 1, 0)]
+            self._put(self._own_start())
+            self._put(sent)
+            self.state = State.TREATED
+        elif self.state is State.WAITING:
+            self.release()
+        self._stop("The body is shorter or longer than its declared length.")
+
+    def _end_with(self, error: ErrorObject) -> None:
+        """End what has left without a clean end; an event stream says why, once (D7, E4)."""
+        if isinstance(self._treated, EventBody) and self._treated.at_boundary:
+            self._put(self.terms.error_event(error))
+        self._put(Signal.ABORT)
+        self.state = State.ABORTED
+
+    def _stand_in(self, head: ReplyHead) -> None:
+        """Answer with the standard error object of the same status; the application's other headers stay (D2, D3)."""
+        gone = coding_of(head.headers)
+        lines = [line for line in rewritten(head.headers, length=None, decoded=bool(gone)) if not _is_type(line[0])]
+        self._replace(error_object(head.status, self.trace), lines)
+
+    def _replace(self, error: ErrorObject, kept: Headers) -> None:
+        lines, body = self.terms.own_headers(error, self.headers, kept, self.method)
+        self._put(Start(error.status, lines), body, Signal.END)
+        self.state = State.REPLACED
+
+    def _put(self, *parts: Part) -> None:
+        self._parts += parts
+
+    # Facts.
+
+    def _look_at_traceresponse(self, value: bytes) -> None:
+        named = value.split(b"-")
+        if len(named) > 1 and named[1].decode("latin-1") != self.trace.w3c:
+            self._note_kept("head", "traceresponse names another trace; it was left as it is.")
+
+    def _note_kept(self, stage: Stage, message: str = "Another trace in the reply was delivered, as configured.") -> None:
+        status = self._head and self._head.status
+        self._record("trace_overwrite_refused", stage, message, status=status, would_refuse=True)
+
+    def _record(  # noqa: PLR0913 - the columns of one event
+        self,
+        kind: Kind,
+        stage: Stage,
+        message: str,
+        *,
+        status: int | None = None,
+        refused: int | None = None,
+        detail: str | None = None,
+        would_refuse: bool = False,
+    ) -> None:
+        severity: Severity = "warning" if would_refuse else "error"
+        event = Event(
+            kind=kind,
+            severity=severity,
+            component="tracegate.exchange",
+            message=message,
+            trace_id=self.trace.trace_id,
+            client_trace_id=self.trace.client_trace_id,
+            parent_trace_id=self.trace.parent_trace_id,
+            method=self.method,
+            transport=self.transport,
+            stage=stage,
+            status=status,
+            refused_status=refused,
+            mode=self.terms.gate.mode_of(self.path, self.raw_path),
+            detail=detail,
+            would_refuse=would_refuse,
+        )
+        self._events += (event,)
+
+
+_TAKES_BODY = (State.HELD, State.WAITING, State.TREATED)
+
+
+def _is_type(name: bytes) -> bool:
+    return name.lower() == b"content-type"

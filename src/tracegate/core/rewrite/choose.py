@@ -1,0 +1,65 @@
+"""How must a reply's body be treated? Decided from its head alone."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from tracegate.core.head import Media, value_of
+
+if TYPE_CHECKING:
+    from tracegate.core.head import ReplyHead
+    from tracegate.core.policy import Policy
+
+__all__ = ["Treatment", "choose", "is_bodiless"]
+
+_ERROR = 400
+_PARTIAL = 206
+_BODILESS = (204, 205, 304)
+
+
+class Treatment(Enum):
+    """What becomes of a body."""
+
+    PASS = auto()
+    """It goes straight through."""
+    ERROR_JSON = auto()
+    """It is read within the bound, then marked (D1, D2)."""
+    ERROR_HEAD = auto()
+    """Error JSON for HEAD: no body, and its length is unknown (D5)."""
+    ERROR_TEXT = auto()
+    """It is replaced by the standard error object (D3)."""
+    SUCCESS_JSON = auto()
+    """It is marked while it streams (D4)."""
+    EVENTS = auto()
+    """Each event is marked while it streams (D6)."""
+
+
+def is_bodiless(method: str, status: int) -> bool:
+    """Return whether a reply has no body whatever its head says (RFC 9110, section 6.4.1)."""
+    return method == "HEAD" or status in _BODILESS
+
+
+def choose(policy: Policy, head: ReplyHead, method: str, path: str, raw_path: bytes | None) -> Treatment:
+    """Return the treatment of the body that *head* announces (clauses D1 to D6)."""
+    if head.media == Media.OTHER:
+        return Treatment.PASS
+    if head.media == Media.SSE:
+        return Treatment.PASS if is_bodiless(method, head.status) else Treatment.EVENTS
+    if head.status < _ERROR:
+        whole = head.media == Media.JSON and head.status != _PARTIAL and not is_bodiless(method, head.status)
+        return Treatment.SUCCESS_JSON if policy.bodies == "all" and whole else Treatment.PASS
+    if policy.exempt_body_rules.find(path, raw_path, default=False) or _is_exempt_media(policy, head):
+        return Treatment.PASS
+    if head.media == Media.TEXT:
+        return Treatment.ERROR_TEXT if policy.error_bodies == "json" else Treatment.PASS
+    return Treatment.ERROR_HEAD if method == "HEAD" else Treatment.ERROR_JSON
+
+
+def _is_exempt_media(policy: Policy, head: ReplyHead) -> bool:
+    value = value_of(head.headers, b"content-type") or b""
+    media = value.partition(b";")[0].strip().lower().decode("latin-1")
+    return any(
+        media.startswith(rule[:-1].lower()) if rule.endswith("*") else media == rule.lower()
+        for rule in policy.exempt_media_types
+    )

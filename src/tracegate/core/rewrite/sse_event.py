@@ -1,0 +1,165 @@
+"""Where in one event of a stream does the trace go?"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal, final
+
+import msgspec
+
+from tracegate.core.rewrite.json_body import Obstacle, splice
+
+if TYPE_CHECKING:
+    from tracegate.core.trace_id import TraceId
+
+__all__ = ["JSON_RPC_NAME", "Carrier", "Claim", "EventMarker"]
+
+Carrier = Literal["auto", "field"]
+"""What carries the trace: ``auto`` a member where the data is a JSON object, else a field line; ``field`` the line."""
+
+_SIMPLE_EVENT: Final = re.compile(
+    rb"(?:[^\r\n:dt\xef].*\n)*"  # fields that are neither data nor trace_id; a line that starts with a BOM may be
+    rb"data: ?(.*+)\n"
+    rb"(?:[^\r\n:dt].*\n)*"
+    rb"\r?\n",
+)
+"""One whole block with one data line, as servers write it: every CR must have its LF.
+
+A CR at the end of the data is white space to JSON, so it needs no group of its own.
+"""
+
+_CR: Final = 0x0D
+_BLANKS: Final = b" \t\n\r"
+
+_LINE: Final = re.compile(rb"(?:(data|trace_id)(?:: ?([^\r\n]*))?|[^\r\n]*)(\r\n?|\n)")
+
+JSON_RPC_NAME: Final = re.compile(
+    rb'"' + b"".join(rb"(?:%c|\\u00%x%s)" % (c, c >> 4, b"[%x%X]" % (c & 15, c & 15)) for c in b"jsonrpc") + rb'"',
+)
+"""The name ``jsonrpc`` as a JSON string, in any of its spellings; at most 44 bytes."""
+
+
+class _JsonRpc(msgspec.Struct):
+    jsonrpc: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_read_json_rpc: Final = msgspec.json.Decoder(_JsonRpc).decode
+
+
+def _is_json_rpc(data: bytes) -> bool:
+    """Return whether the JSON object *data* has a top-level member ``jsonrpc``.
+
+    Where msgspec declines what is JSON (a lone surrogate, a great depth), the name anywhere is enough: an extra field
+    line harms nobody, an extra member breaks a strict JSON-RPC client.
+    """
+    try:
+        return _read_json_rpc(data).jsonrpc is not msgspec.UNSET
+    except (msgspec.DecodeError, RecursionError):
+        return JSON_RPC_NAME.search(data) is not None
+
+
+class Claim(Enum):
+    """What a ``trace_id`` field line says about the trace."""
+
+    NONE = "it is empty: it names nobody"
+    OURS = "it names the bound trace"
+    OTHER = "it names another trace, or something that is none"
+
+
+@final
+class EventMarker:
+    """Marks the events of one stream, one whole block at a time.
+
+    Attributes:
+        carrier: What carries the trace.
+        events: How many events were found to carry the trace, or made to.
+        line: The field line that carries the trace, without its line end.
+        trace: The bound trace.
+    """
+
+    __slots__ = ("carrier", "events", "line", "trace")
+
+    def __init__(self, trace: TraceId, carrier: Carrier) -> None:
+        self.trace = trace
+        self.carrier = carrier
+        self.line = b"trace_id: " + trace.raw
+        self.events = 0
+
+    def mark_simple(self, chunk: bytes) -> bytes | None:
+        """Return *chunk* with the trace in it, or ``None`` where :meth:`mark` has to look closer, or at another cut.
+
+        This is the short way for what most chunks are: one whole event in its simplest form. It decides as :meth:`mark`.
+        """
+        event = _SIMPLE_EVENT.fullmatch(chunk)
+        if event is None or (_CR in chunk and chunk.count(b"\r") != chunk.count(b"\r\n")):
+            return None
+        data = event[1]
+        if not data.startswith(b"{"):
+            if data.lstrip(_BLANKS).startswith(b"{"):
+                return None
+            self.events += 1
+            return self._add_line(chunk)
+        spliced = splice(data, self.trace)
+        if not isinstance(spliced, bytes) or self.carrier == "field" or _is_json_rpc(data):
+            return None
+        self.events += 1
+        begin, end = event.span(1)
+        return chunk[:begin] + spliced + chunk[end:]
+
+    def mark(self, block: bytes) -> bytes | None:
+        """Return *block* with the trace in it, or ``None`` where it is an event that names another trace.
+
+        A block without a data line is no event and comes back as it is; so does one whose field line names the trace.
+
+        Args:
+            block: Whole lines, the last one blank, none before it blank.
+
+        Source: contract clauses D1, D6, D7; WHATWG HTML 9.2.6.
+        """
+        values: list[bytes] = []
+        claims: set[Claim] = set()
+        begin = end = 0
+        for line in _LINE.finditer(block):
+            if line[1] == b"data":
+                values.append(line[2] or b"")
+                begin, end = line.span(2)
+            elif line[1]:
+                claims.add(self.claim(line[2] or b""))
+        if not values:
+            return block
+        data = b"\n".join(values)
+        spliced = self._splice(data)
+        if spliced is Obstacle.OVERWRITE or Claim.OTHER in claims:
+            return None
+        self.events += 1
+        if Claim.OURS in claims:
+            return block
+        if isinstance(spliced, bytes) and len(values) == 1 and self.carrier == "auto" and not _is_json_rpc(data):
+            block = block[:begin] + spliced + block[end:]
+            if not claims:
+                return block
+        return self._add_line(block)
+
+    def claim(self, value: bytes) -> Claim:
+        """Return what the value of a ``trace_id`` field line says about the trace."""
+        spelling = value.strip(b" \t")
+        if not spelling:
+            return Claim.NONE
+        return Claim.OURS if self.trace.is_named_by(spelling) else Claim.OTHER
+
+    def _splice(self, data: bytes) -> bytes | Obstacle:
+        if not data.lstrip(_BLANKS).startswith(b"{"):
+            return Obstacle.NOT_AN_OBJECT
+        spliced = splice(data, self.trace)
+        if spliced is Obstacle.NOT_JSON:
+            # A client reads U+FFFD where the UTF-8 is wrong, and may so find an object in it.
+            seen = splice(data.decode(errors="replace").encode(), self.trace)
+            return Obstacle.OVERWRITE if seen is Obstacle.OVERWRITE else Obstacle.NOT_JSON
+        return spliced
+
+    def _add_line(self, block: bytes) -> bytes:
+        blank = 2 if block.endswith(b"\r\n") else 1
+        fields = block[:-blank]
+        ending = b"\r\n" if fields.endswith(b"\r\n") else fields[-1:]
+        return fields + self.line + ending + block[-blank:]

@@ -1,0 +1,111 @@
+"""What do all exchanges of one gate share?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tracegate.core.cors import CorsRules, merge_expose
+from tracegate.core.gate import Gate
+from tracegate.core.head import Headers, HeadReader, ReplyHead, value_of
+
+if TYPE_CHECKING:
+    from tracegate.core.policy import Policy
+    from tracegate.core.ports import Mint
+    from tracegate.core.refusal import ErrorObject
+    from tracegate.core.trace import Trace
+
+__all__ = ["Terms"]
+
+
+class Terms:
+    """The policy, read once, with everything that is made from it.
+
+    Args:
+        policy: The operator's decisions.
+        mint: Makes ids.
+        header: The trace header's name as this protocol spells it: lower-case for ASGI.
+        cors: The application's CORS rules, where the integration could read them.
+    """
+
+    __slots__ = ("_extras", "cors", "gate", "header", "header_key", "heads", "policy")
+
+    def __init__(self, policy: Policy, mint: Mint, header: bytes, cors: CorsRules | None = None) -> None:
+        self.policy = policy
+        self.gate = Gate(policy, mint)
+        self.header = header
+        self.header_key = header.lower()
+        self.heads = HeadReader(self.header_key)
+        self.cors = cors or policy.cors()
+        self._extras = policy.traceresponse or policy.server_timing
+
+    def marked(self, head: ReplyHead, lines: Headers, trace: Trace) -> Headers:
+        """Return *lines* with the trace header on them, exactly once, in a new list (C1, C6, C7)."""
+        found = lines if head.trace_values else [*lines, (self.header, trace.id.raw)]
+        if head.cors:
+            found = merge_expose(found, self.header)
+        if self._extras:
+            found = self._with_extras(found, head, trace)
+        return found
+
+    def own_headers(self, error: ErrorObject, request: Headers, kept: Headers, method: str) -> tuple[Headers, bytes]:
+        """Return the head and the body of a reply that the gate itself makes (E1, C6).
+
+        Args:
+            error: What it says.
+            request: The request's header lines.
+            kept: The application's headers that stay.
+            method: ``HEAD`` gets the head without a length, and no body.
+        """
+        body, media_type = error.encode(self.policy, self.accept(request))
+        lines: Headers = [line for line in kept if line[0].lower() != self.header_key]
+        lines.append((b"content-type", media_type))
+        if method == "HEAD":
+            body = b""
+        else:
+            lines.append((b"content-length", b"%d" % len(body)))
+        if value_of(kept, b"cache-control") is None:
+            lines.append((b"cache-control", b"no-store"))
+        lines.append((self.header, error.trace.id.raw))
+        origin = value_of(request, b"origin")
+        if value_of(kept, b"access-control-allow-origin") is not None:
+            lines = merge_expose(lines, self.header)
+        elif origin is not None and self.cors is not None:
+            lines += self.cors.headers(origin, self.policy.header)
+        return lines, body
+
+    @staticmethod
+    def accept(request: Headers) -> bytes | None:
+        """Return the request's ``Accept`` lines as one list (RFC 9110, section 5.3), or None."""
+        lines = [value for name, value in request if name.lower() == b"accept"]
+        return b", ".join(lines) if lines else None
+
+    def error_event(self, error: ErrorObject) -> bytes:
+        """Return the one event that a stream ends with when it fails (D7)."""
+        members = error.members()
+        if self.policy.sse_error == "openai":
+            members["error"] = {"message": error.message, "type": "server_error", "code": error.code}
+        return b"event: error\ndata: " + msgspec.json.encode(members) + b"\n\n"
+
+    def _with_extras(self, lines: Headers, head: ReplyHead, trace: Trace) -> Headers:
+        """Return *lines* with the opt-in headers of clause C7, appended without touching what is there."""
+        parent = f"00-{trace.w3c}-{_span_of(trace)}-{_flags_of(trace):02x}".encode("ascii")
+        found = list(lines)
+        if self.policy.traceresponse and head.traceresponse is None:
+            found.append((b"traceresponse", parent))
+        if self.policy.server_timing:
+            found.append((b"server-timing", b"trace;desc=" + parent))
+        return found
+
+
+def _span_of(trace: Trace) -> str:
+    """Return the span that the reply names: the caller's, else the id's own last digits."""
+    if trace.traceparent is not None:
+        return trace.traceparent.parent_id
+    own = trace.w3c[16:]
+    return own if own.strip("0") else trace.w3c[:16]
+
+
+def _flags_of(trace: Trace) -> int:
+    return trace.traceparent.flags if trace.traceparent is not None else 0

@@ -1,0 +1,1 @@
+"""How does a framework get its gate in one line?"""

@@ -1,0 +1,131 @@
+"""How are policy, clock, mint and sink wired together, once for each gate?"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tracegate.context import on_fault
+from tracegate.core.events import Event
+from tracegate.core.policy import Policy
+from tracegate.core.terms import Terms
+from tracegate.core.trace_id import TraceId, mint_trace_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracegate.core.cors import CorsRules
+    from tracegate.core.ports import Clock, Mint, Sink
+
+__all__ = ["Runtime", "SystemClock", "SystemMint"]
+
+_UNKNOWN = "unknown"
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware, UTC, microseconds."""
+        return datetime.now(UTC)
+
+
+class SystemMint:
+    """Ids from the operating system's random generator."""
+
+    def trace_id(self) -> TraceId:
+        """Return a new random trace id (contract clause A4)."""
+        return mint_trace_id(os.urandom(16))
+
+    def event_id(self) -> str:
+        """Return a new UUIDv7 (RFC 9562, section 5.7): millisecond time, then random bits."""
+        digits = f"{time.time_ns() // 1_000_000:012x}7{os.urandom(10).hex()}"
+        variant = "89ab"[int(digits[16], 16) & 3]
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+
+
+class Runtime:
+    """What one gate runs on.
+
+    Args:
+        policy: The operator's decisions; None: :class:`~tracegate.core.policy.Policy`'s defaults.
+        sink: Takes every event; None drops them.
+        clock: Tells the time.
+        mint: Makes ids.
+
+    Attributes:
+        policy: As given.
+        sink: As given.
+    """
+
+    def __init__(
+        self,
+        policy: Policy | None = None,
+        *,
+        sink: Sink | None = None,
+        clock: Clock | None = None,
+        mint: Mint | None = None,
+    ) -> None:
+        self.policy = policy or Policy()
+        self.sink = sink
+        self.clock = clock or SystemClock()
+        self.mint = mint or SystemMint()
+        self._instance = self.policy.instance or f"{socket.gethostname()}:{os.getpid()}"
+        on_fault(self._record_fault)
+
+    def terms(self, header: bytes, cors: CorsRules | None = None) -> Terms:
+        """Return what the exchanges of one shell share.
+
+        Args:
+            header: The trace header's name as the shell's protocol spells it.
+            cors: The application's CORS rules, where an integration could read them.
+        """
+        return Terms(self.policy, self.mint, header, cors)
+
+    def record(self, events: Iterable[Event], *, route: str | None = None, tenant: str | None = None) -> None:
+        """Stamp *events* and give each to the sink, once.
+
+        Args:
+            events: Facts from the core.
+            route: The template of the request's route, where one matched.
+            tenant: What the request's tenant header says, if one is configured.
+        """
+        if self.sink is None:
+            return
+        for event in events:
+            self.sink(
+                event.stamped(
+                    id=self.mint.event_id(),
+                    time=self.clock.now(),
+                    service=self.policy.service,
+                    instance=self._instance,
+                    tenant=self._tenant(tenant),
+                    route=route,
+                )
+            )
+
+    def _tenant(self, named: str | None) -> str:
+        """Return the tenant to record: unknown ones collapse to one value (contract clause F2)."""
+        if named is None:
+            return self.policy.default_tenant
+        return named if not self.policy.tenants or named in self.policy.tenants else _UNKNOWN
+
+    def _record_fault(self, kind: str, trace_id: str | None, message: str) -> None:
+        """Record what code did without a trace, or against the bound one (contract clauses G2, G3)."""
+        missing = kind == "missing_trace"
+        self.record(
+            [
+                Event(
+                    kind="missing_trace" if missing else "trace_overwrite_refused",
+                    severity="error",
+                    component="tracegate.context",
+                    message=message,
+                    trace_id=trace_id or self.mint.trace_id().text,
+                    stage="context",
+                    detail="trace_id_missing" if missing else "trace_overwrite_refused",
+                )
+            ]
+        )
