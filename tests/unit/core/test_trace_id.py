@@ -49,7 +49,7 @@ def test_every_canonical_spelling_names_the_same_number_and_is_kept(text: str) -
     assert trace.raw == text.encode()
     assert trace.text == str(trace) == text
     assert trace == parsed(HEX.encode())
-    assert hash(trace) == hash(parsed(HEX.encode()))
+    assert hash(trace) == hash(parsed(HEX.encode())) == hash(NUMBER)
 
 
 @pytest.mark.contract("A1")
