@@ -1,0 +1,142 @@
+"""How does a plan look when a raw ASGI application acts it out?"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from tests.property.drivers.asgi import AsgiApplication, Message, Receive, Send
+from tests.property.drivers.exceptions import make
+from tests.property.drivers.record import Notes
+from tests.property.plan import Fault, Headers, Plan
+
+__all__ = ["asgi_application"]
+
+_RAISE: Message = {"type": "raise"}
+
+
+def asgi_application(plan: Plan, notes: Notes) -> AsgiApplication:
+    """Return the application; it writes what it sees into *notes*."""
+    reused = [(name, value) for name, value in plan.headers]
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:
+        notes.entered += 1
+        notes.scopes.append(dict(scope))
+        notes.look()
+        try:
+            await act(receive, send)
+        except BaseException as error:
+            notes.raised = error
+            raise
+
+    async def act(receive: Receive, send: Send) -> None:
+        if plan.shape.reads_request:
+            notes.received.append((await receive())["type"])
+        for message in _script(plan, reused):
+            if plan.shape.pauses:
+                await asyncio.sleep(0)
+            notes.look()
+            if message is _RAISE:
+                raise make(plan.raises)
+            if message["type"] == "http.response.body":
+                notes.ask()
+            await send(message)
+        if plan.shape.waits_for_disconnect:
+            while notes.received[-1:] != ["http.disconnect"]:
+                notes.received.append((await receive())["type"])
+        notes.look()
+
+    return application
+
+
+def _script(plan: Plan, reused: list[tuple[bytes, bytes]]) -> list[Message]:
+    start: Message = {"type": "http.response.start", "status": plan.status}
+    if plan.headers:
+        start["headers"] = _contain(plan, reused)
+    start.update(plan.shape.start_extras)
+    if plan.shape.trailers is not None:
+        start["trailers"] = True
+    opening = [*map(dict, plan.shape.before_start), start, *map(dict, plan.shape.after_start)]
+    body = _body(plan)
+    done, left = body[: plan.fault_after], body[plan.fault_after :]
+    match plan.fault:
+        case Fault.NONE:
+            return opening + body
+        case Fault.RAISE_BEFORE_START:
+            return [_RAISE]
+        case Fault.NO_REPLY:
+            return []
+        case Fault.BODY_FIRST:
+            return [*body[:1], *opening, *body]
+        case Fault.RAISE_MID_BODY:
+            return [*opening, *done, _RAISE]
+        case Fault.RETURN_MID_BODY:
+            return opening + done
+        case Fault.START_TWICE:
+            again: Message = {"type": "http.response.start", "status": plan.status, "headers": list(plan.headers)}
+            return [*opening, *done, again, *left]
+        case Fault.RAISE_AFTER_END:
+            return [*opening, *body, _RAISE]
+        case Fault.SEND_AFTER_END:
+            return [*opening, *body, {"type": "http.response.body", "body": b"late", "more_body": False}]
+
+
+def _contain(plan: Plan, reused: list[tuple[bytes, bytes]]) -> Iterable[Any]:
+    match plan.shape.headers_as:
+        case "list":
+            return list(plan.headers)
+        case "tuple":
+            return plan.headers
+        case "iterator":
+            return iter(plan.headers)
+        case "lists":
+            return [[name, value] for name, value in plan.headers]
+        case "reused":
+            return reused
+
+
+def _body(plan: Plan) -> list[Message]:
+    """Return the body messages; all but the last leave the body open, so that a fault can follow each chunk."""
+    if plan.shape.file:
+        return [_file_message(plan)]
+    messages: list[Message] = [
+        {"type": "http.response.body", "body": chunk, "more_body": True} for chunk in plan.chunks
+    ]
+    if plan.shape.ending == "last_chunk" and messages:
+        messages[-1]["more_body"] = False
+    elif plan.shape.ending == "bare_chunk":
+        messages.append({"type": "http.response.body"})
+    else:
+        messages.append({"type": "http.response.body", "body": b"", "more_body": False})
+    if plan.shape.omits_more_body:
+        messages[-1].pop("more_body", None)
+    if plan.shape.trailers is not None:
+        messages.append(_trailers(plan.shape.trailers))
+    return messages
+
+
+def _trailers(headers: Headers) -> Message:
+    return {"type": "http.response.trailers", "headers": list(headers), "more_trailers": False}
+
+
+def _file_message(plan: Plan) -> Message:
+    path = _file_of(plan.body)
+    if plan.shape.file == "pathsend":
+        return {"type": "http.response.pathsend", "path": path}
+    return {"type": "http.response.zerocopysend", "file": _descriptor_of(plan.body), "more_body": False}
+
+
+@lru_cache
+def _file_of(body: bytes) -> str:
+    with tempfile.NamedTemporaryFile(delete=False, prefix="tracegate-test-") as file:
+        file.write(body)
+    return file.name
+
+
+@lru_cache(maxsize=64)
+def _descriptor_of(body: bytes) -> int:
+    return os.open(_file_of(body), os.O_RDONLY)

@@ -1,0 +1,84 @@
+"""What did a server see of one exchange?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["ClientGoneError", "Interruption", "Notes", "Reply", "ServerError"]
+
+
+class ClientGoneError(OSError):
+    """The client has left; a server's send raises an OSError for it (ASGI 2.4)."""
+
+
+class ServerError(RuntimeError):
+    """The server cannot do what it was asked to, or has just died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """What happens to the server at its send number *at*: ``gone`` client, ``cancel``, or the server ``dies``."""
+
+    kind: str
+    at: int
+
+
+@dataclass(slots=True)
+class Reply:
+    """One reply as the server would put it on the wire, and what came out of the gate beside it."""
+
+    status: int | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    reason: str = ""
+    start_extras: dict[str, object] = field(default_factory=dict)
+    parts: list[tuple[bytes, bool]] = field(default_factory=list)
+    trailers: list[tuple[bytes, bytes]] | None = None
+    others: list[dict[str, Any]] = field(default_factory=list)
+    informational: list[list[tuple[bytes, bytes]]] = field(default_factory=list)
+    clean: bool = False
+    sends: int = 0
+    raised: BaseException | None = None
+    raised_from: str = ""
+    raised_after: int = -1
+    illegal: list[str] = field(default_factory=list)
+    trace_outside: list[str | None] = field(default_factory=list)
+    used_file: bool = False
+
+    @property
+    def body(self) -> bytes:
+        """Every body byte, in order."""
+        return b"".join(part for part, _ in self.parts)
+
+    @property
+    def chunks(self) -> list[bytes]:
+        """The body messages that are not empty."""
+        return [part for part, _ in self.parts if part]
+
+    def values(self, name: bytes) -> list[bytes]:
+        """Return the values of every header line *name* (lower case)."""
+        return [value for key, value in self.headers if key.lower() == name]
+
+
+@dataclass(slots=True)
+class Notes:
+    """What the acted application saw and did: written by it, read by the tests."""
+
+    peek: Callable[[], str | None] = lambda: None
+    reply: Reply = field(default_factory=Reply)
+    entered: int = 0
+    inside: list[str | None] = field(default_factory=list)
+    raised: BaseException | None = None
+    received: list[str] = field(default_factory=list)
+    delivered_before_chunk: list[int] = field(default_factory=list)
+    closed: int = 0
+    scopes: list[dict[str, Any]] = field(default_factory=list)
+
+    def look(self) -> None:
+        """Note the trace that the application sees now."""
+        self.inside.append(self.peek())
+
+    def ask(self) -> None:
+        """Note how many body bytes were out before the next chunk is produced."""
+        self.delivered_before_chunk.append(sum(len(part) for part, _ in self.reply.parts))
