@@ -6,10 +6,10 @@ PYTEST := $(BIN)/python -m pytest
 TESTS  := --ignore=tests/system --numprocesses=2 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint types arch test test-system coverage demo bench docs-tables format lock wheel clean
+.PHONY: help check lint types arch test test-system coverage demo bench proof-w3c docs-tables format lock wheel clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 check: lint types arch test ## everything a change must pass
 
@@ -39,6 +39,12 @@ demo: $(VENV)/.test ## two services, one client: what a bare framework answers, 
 
 bench: $(VENV)/.dev ## cost per request and per event beside the peers
 	$(BIN)/python -m benchmarks
+
+proof-w3c: $(VENV)/.dev ## the W3C trace-context suite; SUITE names its working tree
+	$(BIN)/python tools/w3c_suite.py $(SUITE) --write docs/proof/w3c.md
+
+proof-%: $(VENV)/.dev ## properties, mutants or streams: long; figures go to docs/proof
+	$(BIN)/python tools/proof.py $*
 
 format: $(VENV)/.dev ## let ruff write the format, sort imports, and drop idle noqa comments
 	$(BIN)/ruff check --quiet --fix-only --select I,RUF022,RUF100 .

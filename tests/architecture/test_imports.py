@@ -13,8 +13,9 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tracegate"
 
 CORE_MAY_IMPORT = frozenset({
-    "__future__", "collections", "collections.abc", "dataclasses", "enum", "functools", "hashlib", "http", "ipaddress",
-    "itertools", "json", "json.decoder", "re", "string", "types", "typing", "urllib.parse", "zlib",
+    "__future__", "codecs", "collections", "collections.abc", "dataclasses", "enum", "functools", "hashlib", "http",
+    "ipaddress", "itertools", "json", "json.decoder", "re", "string", "sys", "types", "typing", "urllib.parse", "zlib",
+    "importlib",  # for the content codings that may not be installed
     "msgspec",
 })  # fmt: skip
 """Values and grammars. Nothing that reads a clock, a socket, an environment or a context."""

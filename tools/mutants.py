@@ -1,0 +1,70 @@
+"""Which planted faults do the tests of the core miss? Counts what `mutmut run` left, and helps it to run at all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from pathlib import Path
+
+from mutmut.stats import status_by_exit_code
+
+CORE = Path("mutants/src/tracegate/core")
+REASONS = Path("tools/mutants.toml")
+NOTICED = {"killed", "timeout", "segfault", "caught by type check"}
+WANTED_SHARE = 0.9
+
+
+def pytest_configure() -> None:
+    """Forget the test modules that an earlier run in the same process has loaded.
+
+    mutmut runs pytest over and over in one process. pytest keeps the ids of parameters with the module and escapes them
+    once more in each run, so that mutmut would ask for tests of names that are no longer there.
+    """
+    for name in [name for name in sys.modules if name.rpartition(".")[2].startswith("test_")]:
+        del sys.modules[name]
+
+
+def statuses() -> dict[str, dict[str, str]]:
+    """Return for each module of the core its mutants' names and what became of them."""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(CORE.rglob("*.meta")):
+        codes = json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
+        if codes:
+            module = path.relative_to(CORE).with_suffix("")
+            found[str(module)] = {name: status_by_exit_code[code] for name, code in codes.items()}
+    return found
+
+
+def change(mutant: str) -> str:
+    """Return the lines that *mutant* takes out and puts in."""
+    shown = subprocess.run(
+        [sys.executable, "-m", "mutmut", "show", mutant], capture_output=True, text=True, check=True
+    ).stdout
+    changed = [line for line in shown.splitlines()[3:] if line.startswith(("-", "+"))]
+    return "\n".join(f"    {line[0]} {line[1:].strip()}" for line in changed)
+
+
+def main() -> int:
+    """Print the counts for each module, and every mutant that lived with the reason why it may."""
+    modules = statuses()
+    reasons: dict[str, str] = tomllib.loads(REASONS.read_text(encoding="utf-8")) if REASONS.exists() else {}
+    counts = {module: Counter(status in NOTICED for status in mutants.values()) for module, mutants in modules.items()}
+    total = sum(counts.values(), Counter[bool]())
+    if not total:
+        sys.exit("no mutants: run `mutmut run` first")
+    share = total[True] / total.total()
+    for module, count in counts.items():
+        print(f"{module:32} {count[True]:5} of {count.total():5} noticed")
+    print(f"{'all':32} {total[True]:5} of {total.total():5} noticed: {share:.1%}\n")
+    for mutants in modules.values():
+        for name, status in mutants.items():
+            if status not in NOTICED:
+                print(f"{name}: {status}: {reasons.get(name, 'no reason given')}\n{change(name)}")
+    return int(share < WANTED_SHARE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
