@@ -1,96 +1,115 @@
-"""What does a body say under its ``Content-Encoding``, piece by piece, and does the coding end as it must?
+"""What does a body say under its ``Content-Encoding``, piece by piece, and do its codings end as they must?
 
-Everything is decoded in bounded steps: no step makes more than :data:`MAX_PIECE` bytes, whatever a bomb asks for, and
-what a step makes is out before the next one starts. How much is too much is the caller's business.
-
-Source: contract clause D5; RFC 9110 section 8.4; RFC 1950, 1951, 1952 (deflate, gzip), 7932 (br), 8878 and 9659 (zstd).
+Source: contract clause D5; RFC 9110 section 8.4.
 """
 
 from __future__ import annotations
 
-import zlib
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, final
+from itertools import chain
+from typing import TYPE_CHECKING, Final, Literal, final
+
+from tracegate.core.rewrite.codings import MAX_PIECE, coding_named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from tracegate.core.rewrite.codings import Coding
 
 __all__ = ["MAX_PIECE", "Decoder", "decoder_for"]
 
-MAX_PIECE: Final = 640 << 10
-"""Most bytes in one piece; zstandard's case below, the others keep to about 64 KiB."""
-
-_OUTPUT: Final = 64 << 10  # asked for at a time, where the library lets one ask
-_INPUT: Final = 16 << 10  # given at a time: zlib copies what it did not get to
 _MAX_CODINGS: Final = 3
-_ZSTD_WINDOW_LOG: Final = 23  # 8 MiB, the most that RFC 9659 allows in HTTP
 
 
-class _CodingError(Exception):
+class _CodedError(Exception):
     """The coded bytes are at fault."""
 
 
-class _Engine(Protocol):
-    """Decodes one member (gzip), frame (zstd) or whole stream (the others).
+class _Layer:
+    """One coding around the body: its members or frames, one after the other."""
 
-    Attributes:
-        bite: Most bytes to give at a time.
-        repeats: Another member or frame may follow the end.
-        unused: What came behind the end.
-    """
-
-    bite: int
-    repeats: bool
-
-    @property
-    def ended(self) -> bool: ...
-
-    @property
-    def unused(self) -> bytes: ...
-
-    def decode(self, data: bytes) -> bytes:
-        """Take *data*; return a piece. While one comes, there may be more: ask again with nothing."""
-        ...
-
-
-class _Inflater:
-    """zlib's formats; *window_bits* as in :func:`zlib.decompressobj`."""
-
-    bite = _INPUT
-
-    def __init__(self, window_bits: int, *, repeats: bool) -> None:
-        self.repeats = repeats
-        self._inflate = zlib.decompressobj(window_bits)
+    def __init__(self, begin: Callable[[], Coding]) -> None:
+        self._begin = begin
+        self._coding: Coding | None = None  # none is under way: it may end here
+        self._over = False
 
     @property
     def ended(self) -> bool:
-        return self._inflate.eof
+        return self._coding is None
 
-    @property
-    def unused(self) -> bytes:
-        return self._inflate.unused_data
+    def take_off(self, data: bytes) -> Iterator[bytes]:
+        """Take *data*; yield every piece that can be made of it, one step at a time."""
+        at = 0
+        while at < len(data):
+            coding = self._coding or self._next()
+            part = data[at : at + coding.bite]
+            at += len(part)
+            try:
+                while piece := coding.step(part):
+                    yield piece
+                    if coding.ended:
+                        break
+                    part = b""
+            except coding.error as error:
+                raise _CodedError from error
+            if coding.ended:
+                at -= len(coding.unused)
+                self._coding = None
+                self._over = not coding.repeats
 
-    def decode(self, data: bytes) -> bytes:
+    def _next(self) -> Coding:
+        if self._over:
+            raise _CodedError
+        self._coding = self._begin()
+        return self._coding
+
+
+@final
+class Decoder:
+    """Takes the codings off one body: ``feed`` what comes, then ``finish``.
+
+    Attributes:
+        fault: ``corrupt``: the codings do not read; ``truncated``: the body ended within one. Nothing comes after it.
+
+    Source: contract clause D5.
+    """
+
+    __slots__ = ("_layers", "fault")
+
+    def __init__(self, layers: Sequence[Callable[[], Coding]]) -> None:
+        self._layers = [_Layer(begin) for begin in layers]
+        self.fault: Literal["corrupt", "truncated"] | None = None
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Take the next bytes of the body; yield all that they say, in pieces of at most :data:`MAX_PIECE` bytes.
+
+        A piece is made when it is asked for: a caller who has had enough stops asking, and drops the decoder. Otherwise
+        every piece must be asked for before the next call.
+        """
+        pieces: Iterable[bytes] = (data,)
+        for layer in self._layers:
+            pieces = chain.from_iterable(map(layer.take_off, pieces))
         try:
-            return self._inflate.decompress(self._inflate.unconsumed_tail + data, _OUTPUT)
-        except zlib.error as error:
-            raise _CodingError from error
+            if self.fault is None:
+                yield from pieces
+        except _CodedError:
+            self.fault = "corrupt"
+
+    def finish(self) -> bool:
+        """Return whether the body ended where its codings end (an empty one does); if not, :attr:`fault` says so."""
+        if self.fault is None and not all(layer.ended for layer in self._layers):
+            self.fault = "truncated"
+        return self.fault is None
 
 
-class _Deflater(_Inflater):
-    """``deflate`` means zlib's format, and some senders leave its two-byte header out; no raw stream looks like one."""
+def decoder_for(content_encoding: bytes) -> Decoder | None:
+    """Return what takes these codings off, or ``None``: one is unknown or has no library, or they are more than three.
 
-    def __init__(self) -> None:
-        super().__init__(zlib.MAX_WBITS, repeats=False)
-        self._header: bytes | None = b""
+    Args:
+        content_encoding: The value of the field, several lines joined by commas; in the order applied.
 
-    def decode(self, data: bytes) -> bytes:
-        if self._header is None:
-            return super().decode(data)
-        self._header += data
-        if len(self._header) < 2:
-            return b""
-        data, self._header = self._header, None
-        if data[0] & 0x8F != 8 or int.from_bytes(data[:2]) % 31:
-            self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
-        return super().decode(data)
+    Source: RFC 9110 sections 5.6.1 and 8.4.
+    """
+    names = [name.strip(b" \t").lower() for name in content_encoding.split(b",")]
+    names = [name for name in names if name not in (b"", b"identity")]
+    layers = [begin for name in reversed(names[: _MAX_CODINGS + 1]) if (begin := coding_named(name))]
+    return Decoder(layers) if len(layers) == len(names) <= _MAX_CODINGS else None
