@@ -1,33 +1,146 @@
 """How does ASGI speak? The shell around an ASGI 3 application.
 
-On the hot path the application's messages go straight to the server: ``outgoing`` calls whatever ``forward`` is, which
-is the server's own ``send`` from the moment a success head has left.
+On the hot path the application's messages go straight to the server: ``outgoing`` calls whatever ``forward`` is, and
+that is the server's own ``send`` from the moment a success head has left.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracegate.adapters.asgi_reply import Reply, is_complete
-from tracegate.adapters.asgi_scope import peer_of, tenant_of, with_trace
-from tracegate.adapters.websocket import WebSocketGate
+from tracegate.adapters.asgi_reply import Reply, was_last
+from tracegate.adapters.asgi_scope import MARK, Application, Message, Receive, Scope, Send, admitted, decide, refuse
+from tracegate.adapters.websocket import serve_websocket
 from tracegate.adapters.wiring import wired
 from tracegate.context import binding
-from tracegate.core.admission import inbound_event, refusal_reply
 from tracegate.core.exchange import Exchange, State
 from tracegate.core.gate import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable
 
     from tracegate.core.cors import CorsRules
     from tracegate.core.policy import Policy
     from tracegate.runtime import Runtime
 
-    Message = MutableMapping[str, Any]
-    Scope = MutableMapping[str, Any]
-    Receive = Callable[[], Awaitable[Message]]
-    Send = Callable[[Message], Awaitable[None]]
-    Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 __all__ = ["TraceGate"]
+
+
+class TraceGate:
+    """An ASGI application that guarantees one trace id on every reply of the application inside it.
+
+    Args:
+        app: Any ASGI 3 application. Unknown scopes and ``lifespan`` go straight to it.
+        policy: The operator's decisions; None reads ``TRACEGATE_*`` and ``[tool.tracegate]``.
+        runtime: Instead of *policy*: policy, clock, mint and sink, wired.
+        cors: The application's CORS rules, for replies that the gate makes itself.
+        route_of: Returns the template of the route that a scope matches, or None; for events only.
+
+    Raises:
+        ConfigurationError: The settings have faults.
+
+    Source: contract clauses B to E; the ASGI HTTP and WebSocket specifications.
+    """
+
+    def __init__(
+        self,
+        app: Application,
+        policy: Policy | None = None,
+        *,
+        runtime: Runtime | None = None,
+        cors: CorsRules | None = None,
+        route_of: Callable[[Scope], str | None] | None = None,
+    ) -> None:
+        self.app = app
+        self.runtime = runtime or wired(policy)
+        self.terms = self.runtime.terms(self.runtime.policy.header.lower().encode("ascii"), cors)
+        self.route_of = route_of
+        self._accept = self.terms.gate.accept
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the application has
+        """Return the application's attribute: the gate still looks like the application."""
+        if name == "app":  # not made yet: copy and pickle ask before __init__ ran
+            raise AttributeError(name)
+        return getattr(self.app, name)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope."""
+        kind = scope["type"]
+        if kind not in ("http", "websocket") or MARK in scope:
+            return await self.app(scope, receive, send)
+        headers = scope.get("headers", ())
+        if type(headers) is not list:
+            headers = list(headers)
+        trace = self._accept(headers)
+        if trace is None:
+            decision = decide(self, scope, headers)
+            if isinstance(decision, Refused):
+                return await refuse(self, decision, scope, headers, receive, send)
+            trace = decision
+        exchange = Exchange(self.terms, trace, scope.get("method", "GET"), scope.get("path", ""), headers)
+        inner = admitted(scope, exchange)
+        if kind == "websocket":
+            return await serve_websocket(self, exchange, inner, receive, send)
+        return await self._serve(exchange, inner, receive, send)
+
+    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        reply: Reply | None = None
+        last: Message | None = None
+
+        def first(message: Message) -> Awaitable[None]:
+            nonlocal forward
+            if message["type"] == "http.response.start" and "trailers" not in message:
+                lines = exchange.start(message["status"], message.get("headers", ()))
+                if lines is not None:
+                    passed = message.copy()
+                    passed["headers"] = lines
+                    forward = send if exchange.remaining < 0 else counted
+                    return send(passed)
+                return slow().after_start(message)
+            return slow().send(message)
+
+        def counted(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.body" and exchange.fits(
+                len(message.get("body", b"")), more=message.get("more_body", False)
+            ):
+                return send(message)
+            return slow().send_counted(message)
+
+        def slow() -> Reply:
+            nonlocal reply, forward
+            if reply is None:
+                reply = Reply(exchange, send, self, scope)
+            forward = reply.send
+            return reply
+
+        forward: Callable[[Message], Awaitable[None]] = first
+
+        def outgoing(message: Message) -> Awaitable[None]:
+            nonlocal last
+            last = message
+            return forward(message)
+
+        async def incoming() -> Message:
+            if exchange.state > State.PASSING or exchange.state is State.EMPTY:
+                ended = await slow().before_receive()
+                if ended is not None:
+                    return ended
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                exchange.gone = True
+            return message
+
+        found = binding.get()
+        binding.set(exchange)
+        try:
+            await self.app(scope, incoming, outgoing)
+        except (Exception, SystemExit) as error:
+            if exchange.state is not State.PASSING or not was_last(last):
+                await slow().fail(error)
+            raise
+        else:
+            if exchange.state is not State.PASSING or not was_last(last):
+                await slow().finish()
+        finally:
+            if binding.get() is exchange:
+                binding.set(found)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "Part", "Signal", "Start", "State"]
 
 _INTERNAL_ERROR = 500
+_WRONG_LENGTH = "The body is shorter or longer than its declared length."
 
 
 class State(IntEnum):
@@ -167,6 +168,10 @@ class Exchange(msgspec.Struct, eq=False):
         self.remaining = max(left, 0)
         return left >= 0 if more else left == 0
 
+    def mismatch(self) -> None:
+        """Note that a body which passes straight through disagrees with its declared length (C5)."""
+        self._stop(_WRONG_LENGTH)
+
     def fail(self, error: BaseException) -> None:
         """Take an exception that the application raised before its reply was complete (C4, C5, D7)."""
         if isinstance(error, MissingTraceError) and self.state <= State.EMPTY:
@@ -188,6 +193,10 @@ class Exchange(msgspec.Struct, eq=False):
         if self.state in (State.EMPTY, State.CLOSING):
             self._put(Signal.END)
         self.state = State.TREATED if self.state is State.WAITING else State.DONE
+
+    def deny(self, status: int) -> None:
+        """Answer a WebSocket handshake that the application closed before it accepted (C1)."""
+        self._replace(error_object(status, self.trace), [])
 
     def allows(self, headers: Iterable[tuple[bytes, bytes]], stage: Stage) -> bool:
         """Return whether early hints or trailers may leave; where not, the reply was refused (C3)."""
@@ -359,7 +368,7 @@ class Exchange(msgspec.Struct, eq=False):
             self.state = State.TREATED
         elif self.state is State.WAITING:
             self.release()
-        self._stop("The body is shorter or longer than its declared length.")
+        self._stop(_WRONG_LENGTH)
 
     def _end_with(self, error: ErrorObject) -> None:
         """End what has left without a clean end; an event stream says why, once (D7, E4)."""

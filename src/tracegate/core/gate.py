@@ -1,7 +1,7 @@
 """Does a request get in, and under which trace?
 
-The rules are contract clauses B1 to B7. A good id alone is decided in one pass over the raw header list; everything
-else goes through :meth:`Gate._weigh`.
+The rules are contract clauses B1 to B7. A shell asks :meth:`Gate.accept` first, which knows the usual request only, and
+:meth:`Gate.decide` where that has no answer.
 """
 
 from __future__ import annotations
@@ -60,7 +60,28 @@ class Gate:
         self._simple = policy.trusted is None and policy.query_parameter is None
         self._trusts = _trust(policy)
 
-    def decide(  # noqa: PLR0913 - the primitives of one request head; an object for them would cost each request
+    def accept(self, headers: Headers) -> Trace | None:
+        """Return the trace of a request that has one good id and nothing to weigh, in one pass; else None.
+
+        Args:
+            headers: Raw header lines, names lower-case as ASGI demands.
+        """
+        if not self._simple:
+            return None
+        own, value = self._header, None
+        for name, line in headers:
+            if name == own:
+                if value is not None:
+                    return None
+                value = line
+            elif name == b"traceparent":
+                return None
+        if value is None:
+            return None
+        trace_id = parse_trace_id(value, self.policy.formats)
+        return None if trace_id is None else Trace(trace_id, "header")
+
+    def decide(  # noqa: PLR0913 - the primitives of one request head
         self,
         headers: Headers,
         method: str,
@@ -69,40 +90,16 @@ class Gate:
         query: bytes = b"",
         peer: str | None = None,
     ) -> Trace | Refused:
-        """Return the trace that the request runs under, or the refusal.
+        """Return the trace that a request runs under, or its refusal.
 
         Args:
-            headers: Raw header lines, names lower-case as ASGI demands (other spellings are found, slower).
+            headers: Raw header lines, names in any case.
             method: The request method.
             path: The decoded path.
             raw_path: The path as sent, where known.
             query: The raw query string, without ``?``.
             peer: The address of the peer, where known.
         """
-        own = self._header
-        value = None
-        if self._simple:
-            for name, line in headers:
-                if name == own:
-                    if value is not None:
-                        break
-                    value = line
-                elif name == b"traceparent":
-                    break
-            else:
-                if value is not None:
-                    trace_id = parse_trace_id(value, self.policy.formats)
-                    if trace_id is not None:
-                        return Trace(trace_id, "header")
-        return self._weigh(headers, method, path, raw_path, query, peer)
-
-    def mode_of(self, path: str, raw_path: bytes | None) -> Mode:
-        """Return the mode in force for a path (B4)."""
-        return self.policy.mode_rules.find(path, raw_path, self.policy.mode)
-
-    def _weigh(  # noqa: PLR0913 - as decide()
-        self, headers: Headers, method: str, path: str, raw_path: bytes | None, query: bytes, peer: str | None
-    ) -> Trace | Refused:
         named = _members(_values(headers, self._header))
         asked = _members(_query_values(query, self.policy.query_parameter))
         parent = parse_traceparent(_values(headers, b"traceparent"))
@@ -131,6 +128,10 @@ class Gate:
         if mode == "observe":
             return Trace(self._mint.trace_id(), "minted", fault=detail, rejected=rejected)
         return Refused(detail, Trace(self._mint.trace_id(), "minted"), rejected)
+
+    def mode_of(self, path: str, raw_path: bytes | None) -> Mode:
+        """Return the mode in force for a path (B4)."""
+        return self.policy.mode_rules.find(path, raw_path, self.policy.mode)
 
 
 def _fault(

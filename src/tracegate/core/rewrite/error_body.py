@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tracegate.core.rewrite.encoded import decoder_for
 from tracegate.core.rewrite.headers import coding_of, is_signed, rewritten
 from tracegate.core.rewrite.json_body import Obstacle, original_value, splice
-from tracegate.core.rewrite.json_stream import EnvelopeStream, ObjectSplicer
+from tracegate.core.rewrite.json_stream import EnvelopeStream, ObjectSplicer, opens_object
 from tracegate.core.rewrite.long_body import LongBody
 from tracegate.core.rewrite.step import Fate, Step
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ErrorBody"]
 
-_BLANK = b" \t\r\n"
 _ORIGINAL = b',"original":'
 
 
@@ -105,11 +104,11 @@ class ErrorBody:
             return self._begin(self._headers, more=more)._replace(kept=True)
         if coding_of(self._headers):
             return Step(fate=Fate.UNREADABLE)  # a bomb, for all we know
-        first = self.unsent.lstrip(_BLANK)[:1]
-        if not first and more:
-            self._pieces = [self.unsent[-1:]]  # white space before a value says nothing
+        is_object = opens_object(self.unsent)
+        if is_object is None and more:
+            self._pieces = []  # white space before a value says nothing
             return Step()
-        if first == b"{":
+        if is_object:
             self._long = LongBody(ObjectSplicer(self._trace), keep=self._keep)
             return self._begin(rewritten(self._headers, length=None), more=more)
         envelope, media_type = self._envelope()

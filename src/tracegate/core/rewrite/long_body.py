@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracegate.core.rewrite.json_stream import EnvelopeStream, ObjectSplicer
+from tracegate.core.rewrite.json_stream import EnvelopeStream, ObjectSplicer, opens_object
 from tracegate.core.rewrite.step import Fate, Step
 
 if TYPE_CHECKING:
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from tracegate.core.trace_id import TraceId
 
 __all__ = ["LongBody", "SuccessBody"]
-
-_BLANK = b" \t\r\n"
-
 
 class LongBody:
     """A body whose head has left.
@@ -46,9 +43,9 @@ class LongBody:
         if stream.fault is None:
             return Step(out, fate=end)
         overwrite = stream.fault == "overwrite"
-        if self._keep if overwrite else self._lenient:
+        if isinstance(stream, ObjectSplicer) and (self._keep if overwrite else self._lenient):
             self._stream = None
-            return Step(out + stream.held, fate=end, kept=overwrite)
+            return Step(out + stream.withheld, fate=end, kept=overwrite)
         return Step(out, fate=Fate.OVERWRITE if overwrite else Fate.BROKEN)
 
 
@@ -77,12 +74,11 @@ class SuccessBody:
         if self._long is not None:
             return self._long.feed(data, more=more)
         start = self.unsent + data
-        first = start.lstrip(_BLANK)[:1]
-        if not first and more:
+        is_object = opens_object(start)
+        if is_object is None and more:
             self.unsent = start
             return Step()
         self.unsent = b""
-        is_object = first == b"{"
         self._long = LongBody(ObjectSplicer(self._trace) if is_object else None, keep=self._keep, lenient=True)
         step = self._long.feed(start, more=more)
         return step._replace(headers=self._rewritten if is_object else self._headers)

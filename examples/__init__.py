@@ -1,0 +1,1 @@
+"""Services to copy, and the demonstration that drives them."""

@@ -1,0 +1,106 @@
+"""What does a scope say about its request, and how does the trace get into it?"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tracegate.core.admission import inbound_event, refusal_reply
+from tracegate.core.head import value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracegate.core.events import Event
+    from tracegate.core.exchange import Exchange
+    from tracegate.core.gate import Refused
+    from tracegate.core.head import Headers
+    from tracegate.core.terms import Terms
+    from tracegate.core.trace import Trace
+    from tracegate.runtime import Runtime
+
+__all__ = [
+    "DENIAL",
+    "MARK",
+    "Application",
+    "Message",
+    "Receive",
+    "Scope",
+    "Send",
+    "Shell",
+    "admitted",
+    "decide",
+    "record",
+    "refuse",
+]
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MARK = "tracegate.exchange"
+"""The key under which a scope carries the exchange of the outer gate: the inner one adds nothing (clause B8)."""
+
+_STATE_KEY = "tracegate"
+DENIAL = "websocket.http.response"
+"""The ASGI extension with which a handshake can be answered by an HTTP response."""
+
+
+class Shell(Protocol):
+    """What the parts of the ASGI shell need of the gate."""
+
+    runtime: Runtime
+    terms: Terms
+    route_of: Callable[[Scope], str | None] | None
+
+
+def admitted(scope: Scope, exchange: Exchange) -> Scope:
+    """Return the application's own copy of *scope*, with the trace in its state (clause G1)."""
+    inner = dict(scope)
+    state = inner.get("state")
+    state = {} if state is None else state.copy()
+    state[_STATE_KEY] = exchange.trace
+    inner["state"] = state
+    inner["headers"] = exchange.headers
+    inner[MARK] = exchange
+    return inner
+
+
+def decide(shell: Shell, scope: Scope, headers: Headers) -> Trace | Refused:
+    """Return the gate's decision on *scope*; an inbound fault is recorded."""
+    method, path, raw_path = scope.get("method", "GET"), scope.get("path", ""), scope.get("raw_path")
+    client = scope.get("client")
+    peer = next(iter(client), None) if client else None
+    decision = shell.terms.gate.decide(headers, method, path, raw_path, scope.get("query_string", b""), peer)
+    event = inbound_event(
+        decision, shell.terms.gate.mode_of(path, raw_path), method, transport=scope["type"]
+    )
+    if event is not None:
+        record(shell, scope, headers, [event])
+    return decision
+
+
+async def refuse(
+    shell: Shell, refused: Refused, scope: Scope, headers: Headers, receive: Receive, send: Send
+) -> None:
+    """Answer a request that may not get in; a handshake by a denial where the server offers it (clause C1)."""
+    prefix = "http.response"
+    if scope["type"] == "websocket":
+        await receive()
+        if DENIAL not in (scope.get("extensions") or {}):
+            await send({"type": "websocket.close", "code": 1008, "reason": refused.detail})
+            return
+        prefix = DENIAL
+    status, lines, body = refusal_reply(shell.terms, refused, scope.get("method", "GET"), headers)
+    await send({"type": f"{prefix}.start", "status": status, "headers": lines})
+    await send({"type": f"{prefix}.body", "body": body, "more_body": False})
+
+
+def record(shell: Shell, scope: Scope, headers: Headers, events: Iterable[Event]) -> None:
+    """Give *events* to the runtime, with the route and the tenant of their request."""
+    route = None if shell.route_of is None else shell.route_of(scope)
+    name = shell.runtime.policy.tenant_header
+    tenant = None if name is None else value_of(headers, name.lower().encode("ascii"))
+    shell.runtime.record(events, route=route, tenant=None if tenant is None else tenant.decode("latin-1"))

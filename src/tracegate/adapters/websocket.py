@@ -1,0 +1,110 @@
+"""How does a WebSocket handshake get its trace? (Clause C1; the ASGI WebSocket specification.)"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tracegate.adapters.asgi_reply import Reply
+from tracegate.adapters.asgi_scope import DENIAL
+from tracegate.context import binding
+from tracegate.core.exchange import State
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from tracegate.adapters.asgi import TraceGate
+    from tracegate.adapters.asgi_scope import Message, Receive, Scope, Send
+    from tracegate.core.exchange import Exchange
+
+__all__ = ["serve_websocket"]
+
+_FORBIDDEN = 403
+
+
+class _Handshake:
+    """The application's answer to a handshake, up to its acceptance.
+
+    Args:
+        exchange: The handshake's.
+        reply: Sends a denial.
+        send: The server's.
+        deniable: Whether the server can answer by an HTTP response.
+    """
+
+    def __init__(self, exchange: Exchange, reply: Reply, send: Send, *, deniable: bool) -> None:
+        self._exchange = exchange
+        self._reply = reply
+        self._send = send
+        self.deniable = deniable
+        self.open = False
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Take one message; once the handshake is accepted they go straight through."""
+        if self.open:
+            return self._send(message)
+        if message["type"] == "websocket.accept":
+            return self._accept(message)
+        if message["type"] == "websocket.close":
+            return self._close(message)
+        return self._reply.send(message)
+
+    async def _accept(self, message: Message) -> None:
+        if self._exchange.over:
+            return
+        lines = self._exchange.start(200, message.get("headers", ()))
+        if lines is None:
+            await self._refused()
+            return
+        self.open = True
+        await self._send({**message, "headers": lines})
+
+    async def _close(self, message: Message) -> None:
+        if self._exchange.over:
+            return
+        if self.deniable:
+            self._exchange.deny(_FORBIDDEN)
+            await self._reply.flush()
+        else:
+            self._exchange.state = State.DONE
+            await self._send(message)
+
+    async def _refused(self) -> None:
+        """Answer an acceptance that no gate lets through."""
+        if self.deniable:
+            await self._reply.flush()
+        else:
+            self._exchange.take()
+            await self._reply.flush()
+            await self._send({"type": "websocket.close", "code": 1008, "reason": "trace_overwrite_refused"})
+
+
+async def serve_websocket(
+    gate: TraceGate, exchange: Exchange, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Run the application for one WebSocket connection."""
+    exchange.transport = "websocket"
+    reply = Reply(exchange, send, gate, scope, DENIAL)
+    handshake = _Handshake(exchange, reply, send, deniable=DENIAL in (scope.get("extensions") or {}))
+
+    async def incoming() -> Message:
+        if exchange.over:
+            return {"type": "websocket.disconnect", "code": 1006}
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            exchange.gone = True
+        return message
+
+    found = binding.get()
+    binding.set(exchange)
+    try:
+        await gate.app(scope, incoming, handshake.send)
+    except (Exception, SystemExit) as error:
+        if handshake.deniable and not handshake.open:
+            await reply.fail(error)
+        raise
+    else:
+        if handshake.deniable and not handshake.open:
+            await reply.finish()
+    finally:
+        if binding.get() is exchange:
+            binding.set(found)
