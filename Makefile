@@ -6,10 +6,11 @@ PYTEST := $(BIN)/python -m pytest
 TESTS  := --ignore=tests/system --numprocesses=2 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help check lint types arch test test-system coverage demo bench proof-w3c docs-tables format lock wheel clean
+.PHONY: help check lint types arch test test-system coverage demo bench docs-tables format lock wheel clean \
+	proof-properties proof-mutants proof-streams proof-w3c
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 check: lint types arch test ## everything a change must pass
 
@@ -40,11 +41,18 @@ demo: $(VENV)/.test ## two services, one client: what a bare framework answers, 
 bench: $(VENV)/.dev ## cost per request and per event beside the peers
 	$(BIN)/python -m benchmarks
 
-proof-w3c: $(VENV)/.dev ## the W3C trace-context suite; SUITE names its working tree
-	$(BIN)/python tools/w3c_suite.py $(SUITE) --write docs/proof/w3c.md
+docs-tables: $(VENV)/.dev ## write the tables of docs/: every case on every server, and the costs
+	$(BIN)/python -m tests.integration.matrix --write docs/matrix.md
+	$(BIN)/python -m benchmarks --write docs
 
-proof-%: $(VENV)/.dev ## properties, mutants or streams: long; figures go to docs/proof
+proof-properties proof-mutants: proof-%: $(VENV)/.dev ## 20,000 examples a law; faults planted in the core (long)
 	$(BIN)/python tools/proof.py $*
+
+proof-streams: $(VENV)/.test ## 10,000 aborted streams; 1,000 requests on one connection
+	$(BIN)/python -m tests.integration.streams --write docs/proof/streams.md
+
+proof-w3c: $(VENV)/.dev ## the W3C trace-context suite: make proof-w3c SUITE=path-of-its-working-tree
+	$(BIN)/python tools/w3c_suite.py $(SUITE) --write docs/proof/w3c.md
 
 format: $(VENV)/.dev ## let ruff write the format, sort imports, and drop idle noqa comments
 	$(BIN)/ruff check --quiet --fix-only --select I,RUF022,RUF100 .

@@ -42,13 +42,6 @@ PROOFS = {
         ("mutmut", "pytest"),
         kept_lines=400,
     ),
-    "streams": Proof(
-        "10,000 aborted streams, async and threaded; 1,000 requests on one connection, kept alive and pipelined.",
-        (f"{PYTEST} tests/integration -m proof_streams",),
-        {"TRACEGATE_PROOF": "full"},
-        ("pytest", "uvicorn", "gunicorn"),
-        kept_lines=3,
-    ),
 }
 
 
