@@ -45,8 +45,11 @@ docs-tables: $(VENV)/.dev ## write the tables of docs/: every case on every serv
 	$(BIN)/python -m tests.integration.matrix --write docs/matrix.md
 	$(BIN)/python -m benchmarks --write docs
 
-proof-properties proof-mutants: proof-%: $(VENV)/.dev ## 20,000 examples a law; faults planted in the core (long)
-	$(BIN)/python tools/proof.py $*
+proof-properties: $(VENV)/.dev ## 20,000 generated examples of every law
+	$(BIN)/python tools/proof.py properties
+
+proof-mutants: $(VENV)/.dev ## faults planted in the core, one by one: the tests must notice
+	$(BIN)/python tools/proof.py mutants
 
 proof-streams: $(VENV)/.test ## 10,000 aborted streams; 1,000 requests on one connection
 	$(BIN)/python -m tests.integration.streams --write docs/proof/streams.md
