@@ -1,8 +1,8 @@
 """Which byte may follow which in a JSON text, and what does it begin or end?
 
-One deterministic automaton for RFC 8259 and UTF-8 together, as a table: per state a row of 256 numbers. Below ``FAULTY``
-a number is the next state; from ``FAULTY`` on it is a *move* (:data:`MOVES`), which also touches the stack, or stops the
-reader. The top of the stack is always the state that follows the key or value under way: nothing recurses.
+One deterministic automaton for RFC 8259 and UTF-8 together, as a table: per state a row of 256 numbers. A number below
+``FAULTY`` is the next state; the others are *moves* (:data:`MOVES`), which also touch the stack, or stop the reader. The
+top of the stack is always the state that follows the key or value under way: nothing recurses.
 
 The outermost object has states of its own (``top …``), because one of its names is looked for. The automaton itself
 compares that name, unescaped, letter by letter (``name 0`` … ``name 8``): no key is ever held, however long it is.
@@ -22,6 +22,7 @@ MEMBER: Final = b"trace_id"
 
 BLANKS: Final = b" \t\n\r"
 
+
 State = TypeVar("State", str, int)
 
 
@@ -40,18 +41,16 @@ class Move(NamedTuple, Generic[State]):
     """What a byte does besides, or instead of, choosing a state.
 
     Attributes:
-        to: The next state; ``None``: the one on top of the stack, after the other changes.
-        top: The state to set as the top of the stack; ``None``: no change.
-        pushes: *top* goes onto the stack instead of replacing its top.
-        pops: The top of the stack is dropped.
+        to: The next state; ``None``: the one on top of the stack, after the changes to it.
+        drops: The top of the stack goes.
+        adds: The state that is then put on the stack, if any.
         consumes: The byte belongs to what came before; if not, the next state sees it again.
         stop: Why the reader comes back; ``None``: it goes on.
     """
 
     to: State | None = None
-    top: State | None = None
-    pushes: bool = False
-    pops: bool = False
+    drops: bool = False
+    adds: State | None = None
     consumes: bool = True
     stop: Stop | None = None
 
@@ -66,14 +65,14 @@ def _span(first: int, last: int) -> bytes:
 _DIGITS: Final = b"0123456789"
 _HEX: Final = b"0123456789abcdefABCDEF"
 _FAULT: Final = Move("faulty", consumes=False, stop=Stop.FAULT)
-_CLOSE: Final = Move[str](pops=True)
+_CLOSE: Final = Move[str](drops=True)
 _ENDS_HERE: Final = Move[str]()
-_ENDED_BEFORE: Final[_Rules] = {BLANKS + b",]}": Move[str](consumes=False)}
+_ENDED_BEFORE: Final[_Rules] = {BLANKS + b",]}": Move(consumes=False)}
 
 _VALUE: Final[_Rules] = {
     b'"': "string",
-    b"{": Move("first member", "after member", pushes=True),
-    b"[": Move("first element", "after element", pushes=True),
+    b"{": Move("first member", adds="after member"),
+    b"[": Move("first element", adds="after element"),
     b"-": "minus",
     b"0": "zero",
     b"123456789": "integer",
@@ -81,9 +80,9 @@ _VALUE: Final[_Rules] = {
     b"f": "f",
     b"n": "n",
 }
-_ROOT: Final[_Rules] = {**_VALUE, BLANKS: "root", b"{": Move("top first", "top after", pushes=True)}
-_KEY: Final[_Rules] = {b'"': Move("string", "colon")}
-_TOP_KEY: Final[_Rules] = {b'"': Move("name 0", "top colon")}
+_ROOT: Final[_Rules] = {**_VALUE, BLANKS: "root", b"{": Move("top first", adds="top after")}
+_KEY: Final[_Rules] = {b'"': Move("string", drops=True, adds="colon")}
+_TOP_KEY: Final[_Rules] = {b'"': Move("name 0", drops=True, adds="top colon")}
 
 _STRING: Final[_Rules] = {
     b" !" + _span(0x23, 0x5B) + _span(0x5D, 0x7F): "string",
@@ -108,10 +107,9 @@ _ESCAPE: Final[dict[str, _Rules]] = {
 
 def _literal(word: str) -> dict[str, _Rules]:
     """Return the states ``t``, ``tr``, ``tru``: what has been read of *word*."""
-    *letters, last = word
     read = [word[:i] for i in range(1, len(word))]
     steps: list[str | Move[str]] = [*read[1:], _ENDS_HERE]
-    return {state: {c.encode(): step} for state, c, step in zip(read, [*letters[1:], last], steps, strict=True)}
+    return {state: {letter.encode(): step} for state, letter, step in zip(read, word[1:], steps, strict=True)}
 
 
 def _name() -> dict[str, _Rules]:
@@ -140,19 +138,19 @@ _RULES: Final[dict[str, _Rules]] = {
     "after element": {BLANKS: "after element", b",": "value", b"]": _CLOSE},
     "first member": {**_KEY, BLANKS: "first member", b"}": _CLOSE},
     "next member": {**_KEY, BLANKS: "next member"},
-    "colon": {BLANKS: "colon", b":": Move("value", "after member")},
+    "colon": {BLANKS: "colon", b":": Move("value", drops=True, adds="after member")},
     "after member": {BLANKS: "after member", b",": "next member", b"}": _CLOSE},
-    "top first": {**_TOP_KEY, BLANKS: "top first", b"}": Move(pops=True, stop=Stop.CLOSED_EMPTY)},
+    "top first": {**_TOP_KEY, BLANKS: "top first", b"}": Move(drops=True, stop=Stop.CLOSED_EMPTY)},
     "top next": {**_TOP_KEY, BLANKS: "top next"},
-    "top colon": {BLANKS: "top colon", b":": Move("value", "top after")},
-    "top after": {BLANKS: "top after", b",": "top next", b"}": Move(pops=True, stop=Stop.CLOSED)},
+    "top colon": {BLANKS: "top colon", b":": Move("value", drops=True, adds="top after")},
+    "top after": {BLANKS: "top after", b",": "top next", b"}": Move(drops=True, stop=Stop.CLOSED)},
     **_name(),
     "named colon": {BLANKS: "named colon", b":": "named value"},
     "named value": {
-        b"".join(_VALUE): Move("value", "named after", consumes=False, stop=Stop.VALUE),
+        b"".join(_VALUE): Move("value", drops=True, adds="named after", consumes=False, stop=Stop.VALUE),
         BLANKS: "named value",
     },
-    "named after": {_span(0x00, 0xFF): Move("top after", "top after", consumes=False, stop=Stop.VALUE_END)},
+    "named after": {_span(0x00, 0xFF): Move(drops=True, adds="top after", consumes=False, stop=Stop.VALUE_END)},
     "string": _STRING,
     **_ESCAPE,
     "tail 1": {_span(0x80, 0xBF): "string"},
@@ -195,8 +193,7 @@ def _compiled() -> tuple[tuple[bytes, ...], tuple[Move[int], ...]]:
             for character in characters:
                 row[character] = number
         table.append(bytes(row))
-    numbered = (Move(_number(to), _number(top), *effects) for to, top, *effects in moves)
-    return tuple(table), tuple(numbered)
+    return tuple(table), tuple(Move(_number(m.to), m.drops, _number(m.adds), m.consumes, m.stop) for m in moves)
 
 
 TABLE, MOVES = _compiled()
