@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ class Server:
         return ", ".join(f"{name} {version(name)}" for name in self.distributions)
 
 
-UVICORN = "uvicorn {app} --host 127.0.0.1 --port {port} --log-level warning --no-access-log --ws websockets"
+UVICORN = "uvicorn {app} --host 127.0.0.1 --port {port} --log-level warning --no-access-log --ws websockets-sansio"
 GRANIAN = "granian {app} --host 127.0.0.1 --port {port} --log-level warning --workers 1"
 GUNICORN = "gunicorn {app} --bind 127.0.0.1:{port} --log-level warning --workers 1 --no-control-socket"
 
@@ -55,7 +55,12 @@ SERVERS = {
     for server in (
         Server("uvicorn-h11", "asgi", f"{UVICORN} --http h11 --loop asyncio", ("uvicorn", "h11", "websockets")),
         Server("uvicorn-httptools", "asgi", f"{UVICORN} --http httptools", ("uvicorn", "httptools", "websockets")),
-        Server("hypercorn", "asgi", "hypercorn asgi:{app} --bind 127.0.0.1:{port}", ("hypercorn", "h11", "wsproto")),
+        Server(
+            "hypercorn",
+            "asgi",
+            "hypercorn asgi:{app} --bind 127.0.0.1:{port} --log-level warning",
+            ("hypercorn", "h11", "wsproto"),
+        ),
         Server("granian-asgi", "asgi", f"{GRANIAN} --interface asgi", ("granian",)),
         Server("gunicorn-asgi", "asgi", f"{GUNICORN} --worker-class asgi", ("gunicorn",)),
         Server("gunicorn-sync", "wsgi", f"{GUNICORN} --worker-class sync", ("gunicorn",)),
@@ -68,15 +73,16 @@ SERVERS = {
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that answers on ``port``; ``log`` holds what it has written so far."""
+    """A server that answers on ``port``."""
 
     port: int
     log_path: Path
+    start: int = 0
 
     @property
     def log(self) -> str:
-        """Return what the server and the application wrote to standard output and error."""
-        return self.log_path.read_text(encoding="utf-8", errors="replace")
+        """Return what the server and the application wrote, to either output, since the server was ready."""
+        return self.log_path.read_bytes()[self.start :].decode("utf-8", "replace")
 
 
 def _free_port() -> int:
@@ -141,6 +147,6 @@ def run_server(
             )
         try:
             _wait_until_ready(process, running, ready_path)
-            yield running
+            yield replace(running, start=running.log_path.stat().st_size)
         finally:
             _stop(process)

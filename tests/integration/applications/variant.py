@@ -1,4 +1,4 @@
-"""Which gate stands around the application? ``TRACEGATE_MATRIX`` says it: one file serves every variant."""
+"""Which gate stands around the application? ``MATRIX_VARIANT`` says it: one file serves every variant."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["BARE", "CONSOLE", "around_asgi", "around_fastapi", "around_flask", "around_wsgi", "current"]
 
 CONSOLE = "https://console.example"
-BARE = os.environ.get("TRACEGATE_MATRIX", "bare") == "bare"
+BARE = os.environ.get("MATRIX_VARIANT", "bare") == "bare"
 
 
 def current() -> str:
@@ -36,11 +36,11 @@ def current() -> str:
     return "untraced" if trace is None else trace.trace_id
 
 
-def policy(**more: object) -> Policy:
-    """Return the policy of every gated application, with *more* settings."""
+def policy(**settings: object) -> Policy:
+    """Return the policy of every gated application, with more *settings*."""
     from tracegate import Policy
 
-    return Policy(exempt_paths=("/exempt",), **more)  # type: ignore[arg-type]  # the settings are the caller's
+    return Policy(exempt_paths=("/exempt",), **settings)  # type: ignore[arg-type]  # the caller names them
 
 
 def around_asgi(app: ASGIApp) -> ASGIApp:
@@ -61,12 +61,12 @@ def around_wsgi(app: WSGIApp) -> WSGIApp:
     return TraceGate(app, policy(cors_origins=(CONSOLE,)))
 
 
-def around_fastapi(app: FastAPI) -> FastAPI:
+def around_fastapi(app: FastAPI, **settings: object) -> FastAPI:
     """Gate *app* in place as the variant says; its CORS rules are read from its own middleware."""
     if not BARE:
         from tracegate.integrations.fastapi import install
 
-        install(app, policy=policy())
+        install(app, policy=policy(**settings))
     return app
 
 

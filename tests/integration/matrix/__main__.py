@@ -20,7 +20,7 @@ def main() -> int:
     """Play the matrix, print or write the page, and return 1 if a counted case has a fault."""
     parser = argparse.ArgumentParser(prog="python -m tests.integration.matrix")
     parser.add_argument("--server", action="append", choices=SERVERS, help="only this one; may be repeated")
-    parser.add_argument("--variant", default=GATED, help="the gate around the applications (TRACEGATE_MATRIX)")
+    parser.add_argument("--variant", default=GATED, help="the gate around the applications (MATRIX_VARIANT)")
     parser.add_argument("--write", type=Path, help="write the page there instead of printing it")
     options = parser.parse_args()
     matrix = {name: judge_server(SERVERS[name], options.variant) for name in options.server or SERVERS}

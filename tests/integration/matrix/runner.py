@@ -56,7 +56,7 @@ def _play(port: int, case: Case) -> Reply | str:
 
 def play_variant(server: Server, kind: Kind, variant: str) -> dict[str, Reply | str]:
     """Return what *server* with the *variant* of the application *kind* answers to each case."""
-    with run_server(server, APPLICATIONS[kind], TRACEGATE_MATRIX=variant) as running:
+    with run_server(server, APPLICATIONS[kind], MATRIX_VARIANT=variant) as running:
         return {case.id: _play(running.port, case) for case in cases_of(server, kind)}
 
 
