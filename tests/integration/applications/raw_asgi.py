@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.applications.scripts import SCRIPTS, Fault, Script, play
+from tests.integration.applications.scripts import SCRIPTS, ApplicationError, Fault, Script, play
 from tests.integration.applications.variant import around_asgi, current
 
 if TYPE_CHECKING:
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 REUSED_HEADERS = [(b"content-type", b"application/json"), (b"x-app", b"reached")]
-
-
-class ApplicationError(Exception):
-    """What the application raises; its text must reach no client."""
 
 
 def _trace(scope: Scope) -> str:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.applications.scripts import SCRIPTS, Fault, Script, play
+from tests.integration.applications.scripts import SCRIPTS, ApplicationError, Fault, Script, play
 from tests.integration.applications.variant import around_wsgi, current
 
 if TYPE_CHECKING:
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 TEXT = [("content-type", "text/plain"), ("x-app", "reached")]
-
-
-class ApplicationError(Exception):
-    """What the application raises; its text must reach no client."""
 
 
 def _status(code: int) -> str:

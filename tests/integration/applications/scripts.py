@@ -12,12 +12,16 @@ import gzip
 import json
 from dataclasses import dataclass
 
-__all__ = ["OTHER_TRACE", "SCRIPTS", "Fault", "Script", "play"]
+__all__ = ["OTHER_TRACE", "SCRIPTS", "ApplicationError", "Fault", "Script", "play"]
 
 OTHER_TRACE = "0b6f9a52-6d0c-4b63-a7f5-8a6f2f0d9c11"
 """A good id that no request of the matrix sends."""
 
 KIB = 1024
+
+
+class ApplicationError(Exception):
+    """What the applications raise; its text must reach no client."""
 
 
 class Fault(enum.Enum):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException, Request, Response, WebSocket
+from fastapi import BackgroundTasks, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import (
@@ -18,13 +18,12 @@ from fastapi.responses import (
     RedirectResponse,
     StreamingResponse,
 )
-from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
-from sse_starlette import EventSourceResponse as StarletteEvents
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.integration.applications.scripts import OTHER_TRACE
+from tests.integration.applications.fastapi_streams import fail_midway, router, stream, stream_crash
+from tests.integration.applications.scripts import OTHER_TRACE, ApplicationError
 from tests.integration.applications.variant import CONSOLE, around_fastapi, current
 
 __all__ = ["app"]
@@ -37,10 +36,6 @@ app = FastAPI(max_body_size=1 << 20)
 
 class TeapotError(Exception):
     """An error that the application handles itself."""
-
-
-class ApplicationError(Exception):
-    """An error that nobody handles; its text must reach no client."""
 
 
 class BreakOnDemand:
@@ -65,6 +60,7 @@ async def pass_on(request: Request, call_next: Callable[[Request], Awaitable[Res
 app.add_middleware(GZipMiddleware, minimum_size=500)
 app.add_middleware(CORSMiddleware, allow_origins=[CONSOLE], allow_headers=["X-Trace-Id"], expose_headers=["X-Total"])
 app.add_middleware(BreakOnDemand)
+app.include_router(router)
 app.mount("/static", StaticFiles(directory=HERE / "static"))
 
 
@@ -247,35 +243,6 @@ async def header_other(response: Response) -> dict[str, str]:
     return {"secret": "1"}
 
 
-@app.get("/stream")
-async def stream() -> StreamingResponse:
-    async def body() -> AsyncIterator[str]:
-        for _ in range(3):
-            yield current() + "\n"
-            await asyncio.sleep(0)
-
-    return StreamingResponse(body(), media_type="text/plain")
-
-
-@app.get("/stream-sync")
-def stream_sync() -> StreamingResponse:
-    def body() -> Iterator[str]:
-        for _ in range(3):
-            yield current() + "\n"
-
-    return StreamingResponse(body(), media_type="text/plain")
-
-
-@app.get("/stream-crash")
-async def stream_crash() -> StreamingResponse:
-    async def body() -> AsyncIterator[str]:
-        yield "one "
-        await asyncio.sleep(0.01)
-        raise ApplicationError("secret")
-
-    return StreamingResponse(body(), media_type="text/plain")
-
-
 @app.get("/file")
 async def file() -> FileResponse:
     return FileResponse(HERE / "file.txt")
@@ -349,12 +316,7 @@ async def inner_stream_crash() -> StreamingResponse:
 
 @inner.get("/sse-crash")
 async def inner_sse_crash() -> StreamingResponse:
-    async def events() -> AsyncIterator[str]:
-        yield 'data: {"token": "a"}\n\n'
-        await asyncio.sleep(0.05)
-        raise ApplicationError("secret")
-
-    return StreamingResponse(events(), media_type="text/event-stream")
+    return StreamingResponse(fail_midway(), media_type="text/event-stream")
 
 
 @inner.get("/crash")
@@ -391,105 +353,6 @@ async def own_crash() -> None:
 
 app.mount("/inner", inner)
 app.mount("/own", own)
-
-
-@app.get("/sse", response_class=EventSourceResponse)
-async def sse() -> AsyncIterator[ServerSentEvent]:
-    yield ServerSentEvent(data={"token": "a", "seen": current()}, event="token", id="1", retry=3000)
-    yield ServerSentEvent(comment="between")
-    yield ServerSentEvent(data="text")
-    yield ServerSentEvent(raw_data="[DONE]")
-
-
-@app.get("/sse-sync", response_class=EventSourceResponse)
-def sse_sync() -> Iterator[dict[str, str]]:
-    yield {"token": "a", "seen": current()}
-    yield {"token": "b", "seen": current()}
-
-
-@app.get("/sse-crash-first", response_class=EventSourceResponse)
-async def sse_crash_first() -> AsyncIterator[dict[str, str]]:
-    if current():
-        raise ApplicationError("secret")
-    yield {}
-
-
-@app.get("/sse-crash-middle", response_class=EventSourceResponse)
-async def sse_crash_middle() -> AsyncIterator[dict[str, str]]:
-    yield {"token": "a"}
-    await asyncio.sleep(0.05)
-    raise ApplicationError("secret")
-
-
-@app.get("/sse-http-error", response_class=EventSourceResponse)
-async def sse_http_error() -> AsyncIterator[dict[str, str]]:
-    if current():
-        raise HTTPException(403, "no")
-    yield {}
-
-
-@app.get("/sse-starlette")
-async def sse_starlette() -> StarletteEvents:
-    async def events() -> AsyncIterator[dict[str, Any]]:
-        yield {"data": '{"token": "a"}', "event": "token", "id": "1"}
-        yield {"data": "two\nlines", "comment": "note"}
-        yield {"data": "[DONE]"}
-
-    return StarletteEvents(events(), ping=3600)
-
-
-@app.get("/sse-starlette-crash")
-async def sse_starlette_crash() -> StarletteEvents:
-    async def events() -> AsyncIterator[dict[str, Any]]:
-        yield {"data": '{"token": "a"}'}
-        await asyncio.sleep(0.05)
-        raise ApplicationError("secret")
-
-    return StarletteEvents(events(), ping=3600)
-
-
-@app.get("/sse-plain")
-async def sse_plain() -> StreamingResponse:
-    async def events() -> AsyncIterator[str]:
-        yield 'data: {"token": "a"}\n\n'
-        yield ": ping\n\ndata: text\n\n"
-
-    return StreamingResponse(events(), media_type="text/event-stream")
-
-
-@app.get("/sse-forged")
-async def sse_forged() -> StreamingResponse:
-    async def events() -> AsyncIterator[str]:
-        yield 'data: {"token": "a"}\n\n'
-        yield f'data: {{"trace_id": "{OTHER_TRACE}"}}\n\n'
-        yield 'data: {"token": "b"}\n\n'
-
-    return StreamingResponse(events(), media_type="text/event-stream")
-
-
-@app.websocket("/ws")
-async def ws(websocket: WebSocket) -> None:
-    await websocket.accept()
-    await websocket.receive_text()
-    await websocket.send_text(current())
-    await websocket.close()
-
-
-@app.websocket("/ws-close")
-async def ws_close(websocket: WebSocket) -> None:
-    await websocket.close()
-
-
-@app.websocket("/ws-raise")
-async def ws_raise(websocket: WebSocket) -> None:
-    del websocket
-    raise ApplicationError("secret")
-
-
-@app.websocket("/ws-http-error")
-async def ws_http_error(websocket: WebSocket) -> None:
-    del websocket
-    raise HTTPException(401, "who?")
 
 
 app = around_fastapi(app)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Flask, Response, abort, jsonify, redirect, request, send_file, stream_with_context
+from flask import Blueprint, Flask, Response, abort, jsonify, redirect, request, send_file
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
-from tests.integration.applications.scripts import OTHER_TRACE
+from tests.integration.applications.flask_streams import streams
+from tests.integration.applications.scripts import OTHER_TRACE, ApplicationError
 from tests.integration.applications.variant import CONSOLE, around_flask, current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
     from flask.typing import ResponseReturnValue
 
 __all__ = ["app"]
 
 HERE = Path(__file__).parent
-EVENTS = "text/event-stream"
 
 app = Flask(__name__, static_folder=str(HERE / "static"))
 app.config["MAX_CONTENT_LENGTH"] = 1 << 20
@@ -28,10 +28,6 @@ app.config["MAX_CONTENT_LENGTH"] = 1 << 20
 
 class TeapotError(Exception):
     """An error that the application handles itself."""
-
-
-class ApplicationError(Exception):
-    """An error that nobody handles; its text must reach no client."""
 
 
 @app.before_request
@@ -210,44 +206,6 @@ def crash_return() -> ResponseReturnValue:
     return None  # type: ignore[return-value]  # the framework's own TypeError is the case
 
 
-def _text(chunks: Iterable[str]) -> Response:
-    return Response(chunks, content_type="text/plain")
-
-
-def _three() -> Iterator[str]:
-    for _ in range(3):
-        yield current() + "\n"
-
-
-@app.get("/stream")
-def stream() -> ResponseReturnValue:
-    return _text(_three())
-
-
-@app.get("/stream-context")
-def stream_context() -> ResponseReturnValue:
-    return _text(stream_with_context(_three()))
-
-
-@app.get("/stream-crash-first")
-def stream_crash_first() -> ResponseReturnValue:
-    def body() -> Iterator[str]:
-        if current():
-            raise ApplicationError("secret")
-        yield ""
-
-    return _text(body())
-
-
-@app.get("/stream-crash")
-def stream_crash() -> ResponseReturnValue:
-    def body() -> Iterator[str]:
-        yield "one "
-        raise ApplicationError("secret")
-
-    return _text(body())
-
-
 @app.get("/file")
 def file() -> ResponseReturnValue:
     return send_file(HERE / "file.txt")
@@ -285,58 +243,7 @@ def part_crash() -> ResponseReturnValue:
 
 
 app.register_blueprint(part)
-
-
-def _events(*blocks: str) -> Response:
-    return Response(iter(blocks), content_type=EVENTS)
-
-
-@app.get("/sse")
-def sse() -> ResponseReturnValue:
-    def blocks() -> Iterator[str]:
-        yield f'retry: 3000\nid: 1\nevent: token\ndata: {{"token": "a", "seen": "{current()}"}}\n\n'
-        yield ": ping\n\n"
-        yield "data: two\ndata: lines\n\n"
-        yield "data: [DONE]\n\n"
-
-    return Response(blocks(), content_type=EVENTS)
-
-
-@app.get("/sse-context")
-def sse_context() -> ResponseReturnValue:
-    def blocks() -> Iterator[str]:
-        yield f'data: {{"path": "{request.path}", "seen": "{current()}"}}\n\n'
-
-    return Response(stream_with_context(blocks()), content_type=EVENTS)
-
-
-@app.get("/sse-crlf")
-def sse_crlf() -> ResponseReturnValue:
-    return _events("data: {}\r", "\n\r", "\ndata: text\r\n\r\n")
-
-
-@app.get("/sse-forged")
-def sse_forged() -> ResponseReturnValue:
-    return _events('data: {"token": "a"}\n\n', f'data: {{"trace_id": "{OTHER_TRACE}"}}\n\n', "data: b\n\n")
-
-
-@app.get("/sse-crash-first")
-def sse_crash_first() -> ResponseReturnValue:
-    def blocks() -> Iterator[str]:
-        if current():
-            raise ApplicationError("secret")
-        yield ""
-
-    return Response(blocks(), content_type=EVENTS)
-
-
-@app.get("/sse-crash-middle")
-def sse_crash_middle() -> ResponseReturnValue:
-    def blocks() -> Iterator[str]:
-        yield 'data: {"token": "a"}\n\ndata: {"tok'
-        raise ApplicationError("secret")
-
-    return Response(blocks(), content_type=EVENTS)
+app.register_blueprint(streams)
 
 
 def override_method(inner: Callable[..., Any]) -> Callable[..., Any]:

@@ -56,7 +56,7 @@ def read_json(text: bytes | str) -> Any:  # noqa: ANN401 - any JSON value
 
 def same_number(value: object, bound: str) -> bool:
     """Return whether *value* spells the number of *bound*."""
-    if not isinstance(value, str) or not ID.fullmatch(value):
+    if not isinstance(value, str) or not ID.fullmatch(value) or not ID.fullmatch(bound):
         return False
     return int(value.replace("-", ""), 16) == int(bound.replace("-", ""), 16)
 
