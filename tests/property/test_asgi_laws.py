@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.property.drivers.gates import Staging, play
-from tests.property.drivers.record import ClientGoneError, Interruption, ServerError
+from tests.property.drivers.gates import play
+from tests.property.drivers.record import ClientGoneError, Interruption, ServerError, Staging
 from tests.property.laws import obey
 from tests.property.oracle import sse_text
 from tests.property.plan import OWN, Fault, Plan, Raise, Request, Settings

@@ -5,13 +5,12 @@ The only module of the property proof that knows tracegate's names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from tests.property.drivers import asgi, wsgi
 from tests.property.drivers.asgi_application import asgi_application
-from tests.property.drivers.record import Interruption, Notes, Reply
+from tests.property.drivers.record import PLAIN, Fact, Notes, Outcome, Reply, Staging, Transport
 from tests.property.drivers.wsgi_application import wsgi_application
 from tests.property.plan import Plan, Request, Settings
 from tracegate.adapters.asgi import TraceGate as AsgiGate
@@ -21,33 +20,7 @@ from tracegate.core.events import Event
 from tracegate.core.policy import Policy
 from tracegate.runtime import Runtime
 
-__all__ = ["Outcome", "Staging", "Transport", "peek", "play", "policy_of", "runtime_of"]
-
-Transport: TypeAlias = Literal["asgi", "wsgi"]
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What one exchange left behind."""
-
-    reply: Reply
-    notes: Notes
-    events: list[Event] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Staging:
-    """How the server treats the exchange, and how many gates stand before the application."""
-
-    gates: int = 1
-    extensions: tuple[str, ...] = ()
-    interruption: Interruption | None = None
-    one_shot: bool = False
-    other_thread: bool = False
-
-
-PLAIN = Staging()
-
+__all__ = ["peek", "play", "policy_of", "runtime_of"]
 
 def peek() -> str | None:
     """Return the spelling of the trace that is bound here."""
@@ -83,7 +56,7 @@ class _Ledger:
     """A sink that writes to the list of the exchange that is being played."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[Fact] = []
 
     def __call__(self, event: Event, /) -> None:
         self.events.append(event)
@@ -95,7 +68,7 @@ def _wired(settings: Settings) -> tuple[Runtime, _Ledger]:
     return Runtime(policy_of(settings), sink=ledger), ledger
 
 
-def runtime_of(settings: Settings, events: list[Event]) -> Runtime:
+def runtime_of(settings: Settings, events: list[Fact]) -> Runtime:
     """Return the runtime of *settings*, its events going to *events* from now on."""
     runtime, ledger = _wired(settings)
     ledger.events = events

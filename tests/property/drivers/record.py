@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, Protocol, TypeAlias
 
-__all__ = ["ClientGoneError", "Interruption", "Notes", "Reply", "ServerError"]
+__all__ = [
+    "PLAIN",
+    "ClientGoneError",
+    "Fact",
+    "Interruption",
+    "Notes",
+    "Outcome",
+    "Reply",
+    "ServerError",
+    "Staging",
+    "Transport",
+]
+
+Transport: TypeAlias = Literal["asgi", "wsgi"]
 
 
 class ClientGoneError(OSError):
@@ -82,3 +95,54 @@ class Notes:
     def ask(self) -> None:
         """Note how many body bytes were out before the next chunk is produced."""
         self.delivered_before_chunk.append(sum(len(part) for part, _ in self.reply.parts))
+
+
+class Fact(Protocol):
+    """What is looked at of an event."""
+
+    @property
+    def kind(self) -> str:
+        """One of F1's kinds."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace of the reply."""
+
+    @property
+    def would_refuse(self) -> bool:
+        """Whether the policy delivered what it would otherwise have refused."""
+
+    @property
+    def message(self) -> str:
+        """One sentence."""
+
+    @property
+    def status(self) -> int | None:
+        """The status that left."""
+
+    @property
+    def refused_status(self) -> int | None:
+        """The status that the application had chosen."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one exchange left behind."""
+
+    reply: Reply
+    notes: Notes
+    events: list[Fact] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """How the server treats the exchange, and how many gates stand before the application."""
+
+    gates: int = 1
+    extensions: tuple[str, ...] = ()
+    interruption: Interruption | None = None
+    one_shot: bool = False
+    other_thread: bool = False
+
+
+PLAIN = Staging()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal, Protocol
 
-from tests.property.drivers.record import Reply
+from tests.property.drivers.record import Fact, Reply, Transport
 from tests.property.oracle import bodies
 from tests.property.oracle.inbound import Bound, Decision, Minted, Refused
 from tests.property.oracle.outbound import Case
 from tests.property.plan import Fault, Plan, Request, Settings
 
-__all__ = ["Fact", "event_faults"]
+__all__ = ["event_faults"]
 
 _KINDS = {
     "missing_trace_id": "missing_trace",
@@ -23,25 +22,9 @@ _KINDS = {
 _REFUSALS = frozenset(_KINDS.values())
 
 
-class Fact(Protocol):
-    """What the oracle reads of an event."""
-
-    @property
-    def kind(self) -> str:
-        """One of F1's kinds."""
-
-    @property
-    def trace_id(self) -> str:
-        """The trace of the reply."""
-
-    @property
-    def would_refuse(self) -> bool:
-        """Whether the policy delivered what it would otherwise have refused."""
-
-
 def event_faults(  # noqa: PLR0913  the oracle knows nothing but what happened
     decision: Decision,
-    transport: Literal["asgi", "wsgi"],
+    transport: Transport,
     plan: Plan,
     request: Request,
     settings: Settings,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from tests.property.drivers.record import Notes, Reply
+from tests.property.drivers.record import Notes, Reply, Transport
 from tests.property.oracle import bodies, head
 from tests.property.oracle.ids import number_of
 from tests.property.oracle.inbound import Bound, Decision
@@ -26,7 +26,7 @@ Judge: TypeAlias = Callable[[Reply], list[str]]
 class Case:
     """Everything that decides one reply."""
 
-    transport: Literal["asgi", "wsgi"]
+    transport: Transport
     request: Request
     plan: Plan
     settings: Settings
