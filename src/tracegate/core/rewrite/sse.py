@@ -26,18 +26,21 @@ class SseRewriter:
         trace: The bound trace.
         carrier: ``auto``: a member where the data is one JSON object, else a field line; ``field``: always the line.
         max_event_bytes: A longer block is not held; it is handed out while it comes in.
+        keep: An event that names another trace is delivered as it is (clause C3, ``on_conflict="keep"``).
 
     Attributes:
-        overwrite: An event names another trace. It was withheld, unless it is a long one, and what follows is swallowed.
+        overwrite: An event names another trace. It is withheld (of a long one, the rest), and so is what follows.
 
     Source: contract clauses D6 and D7.
     """
 
     __slots__ = ("_long", "_marker", "_max_event_bytes", "_simple", "_units", "overwrite")
 
-    def __init__(self, trace: TraceId, *, carrier: Carrier = "auto", max_event_bytes: int = 1 << 20) -> None:
+    def __init__(
+        self, trace: TraceId, *, carrier: Carrier = "auto", max_event_bytes: int = 1 << 20, keep: bool = False
+    ) -> None:
         self._units = UnitSplitter()
-        self._marker = EventMarker(trace, carrier)
+        self._marker = EventMarker(trace, carrier, keep=keep)
         self._max_event_bytes = max_event_bytes
         self._long: LongEvent | None = None
         self._simple = False  # the next chunk may be one simple event: no unit is under way
@@ -47,6 +50,11 @@ class SseRewriter:
     def events(self) -> int:
         """How many events carried the trace when they were handed out."""
         return self._marker.events
+
+    @property
+    def kept(self) -> int:
+        """How many events that name another trace were delivered."""
+        return self._marker.kept
 
     @property
     def at_boundary(self) -> bool:

@@ -13,7 +13,7 @@ from tracegate.core.rewrite.json_body import Obstacle, splice
 if TYPE_CHECKING:
     from tracegate.core.trace_id import TraceId
 
-__all__ = ["JSON_RPC_NAME", "Carrier", "Claim", "EventMarker"]
+__all__ = ["JSON_RPC_NAME", "Carrier", "Claim", "EventMarker", "split_blank"]
 
 Carrier = Literal["auto", "field"]
 """What carries the trace: ``auto`` a member where the data is a JSON object, else a field line; ``field`` the line."""
@@ -35,9 +35,9 @@ _BLANKS: Final = b" \t\n\r"
 _LINE: Final = re.compile(rb"(?:(data|trace_id)(?:: ?([^\r\n]*))?|[^\r\n]*)(\r\n?|\n)")
 
 JSON_RPC_NAME: Final = re.compile(
-    rb'"' + b"".join(rb"(?:%c|\\u00%x%s)" % (c, c >> 4, b"[%x%X]" % (c & 15, c & 15)) for c in b"jsonrpc") + rb'"',
+    b'"' + b"".join(rb"(?:%c|\\u00%x[%x%X])" % (c, c >> 4, c & 15, c & 15) for c in b"jsonrpc") + b'"',
 )
-"""The name ``jsonrpc`` as a JSON string, in any of its spellings; at most 44 bytes."""
+"""The name ``jsonrpc`` as a JSON string, in any of its spellings."""
 
 
 class _JsonRpc(msgspec.Struct):
@@ -59,6 +59,12 @@ def _is_json_rpc(data: bytes) -> bool:
         return JSON_RPC_NAME.search(data) is not None
 
 
+def split_blank(block: bytes) -> tuple[bytes, bytes]:
+    """Return the fields of *block*, and the line end of the blank line that ends it."""
+    size = len(block) - (2 if block.endswith(b"\r\n") else 1)
+    return block[:size], block[size:]
+
+
 class Claim(Enum):
     """What a ``trace_id`` field line says about the trace."""
 
@@ -74,22 +80,26 @@ class EventMarker:
     Attributes:
         carrier: What carries the trace.
         events: How many events were found to carry the trace, or made to.
+        keep: An event that names another trace is delivered as it is.
+        kept: How many were.
         line: The field line that carries the trace, without its line end.
         trace: The bound trace.
     """
 
-    __slots__ = ("carrier", "events", "line", "trace")
+    __slots__ = ("carrier", "events", "keep", "kept", "line", "trace")
 
-    def __init__(self, trace: TraceId, carrier: Carrier) -> None:
+    def __init__(self, trace: TraceId, carrier: Carrier, *, keep: bool) -> None:
         self.trace = trace
         self.carrier = carrier
+        self.keep = keep
+        self.kept = 0
         self.line = b"trace_id: " + trace.raw
         self.events = 0
 
     def mark_simple(self, chunk: bytes) -> bytes | None:
         """Return *chunk* with the trace in it, or ``None`` where :meth:`mark` has to look closer, or at another cut.
 
-        This is the short way for what most chunks are: one whole event in its simplest form. It decides as :meth:`mark`.
+        The short way for what most chunks are, one whole event in its simplest form. It decides as :meth:`mark` does.
         """
         event = _SIMPLE_EVENT.fullmatch(chunk)
         if event is None or (_CR in chunk and chunk.count(b"\r") != chunk.count(b"\r\n")):
@@ -108,7 +118,7 @@ class EventMarker:
         return chunk[:begin] + spliced + chunk[end:]
 
     def mark(self, block: bytes) -> bytes | None:
-        """Return *block* with the trace in it, or ``None`` where it is an event that names another trace.
+        """Return *block* with the trace in it, or ``None`` where it is an event that names another trace (but *keep*).
 
         A block without a data line is no event and comes back as it is; so does one whose field line names the trace.
 
@@ -131,7 +141,8 @@ class EventMarker:
         data = b"\n".join(values)
         spliced = self._splice(data)
         if spliced is Obstacle.OVERWRITE or Claim.OTHER in claims:
-            return None
+            self.kept += self.keep
+            return block if self.keep else None
         self.events += 1
         if Claim.OURS in claims:
             return block
@@ -159,7 +170,6 @@ class EventMarker:
         return spliced
 
     def _add_line(self, block: bytes) -> bytes:
-        blank = 2 if block.endswith(b"\r\n") else 1
-        fields = block[:-blank]
+        fields, blank = split_blank(block)
         ending = b"\r\n" if fields.endswith(b"\r\n") else fields[-1:]
-        return fields + self.line + ending + block[-blank:]
+        return fields + self.line + ending + blank

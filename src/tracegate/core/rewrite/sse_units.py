@@ -1,8 +1,8 @@
 """Where does each unit of an event stream end?
 
 A unit is what can be marked and sent on by itself: the leading BOM, blank lines, a comment line where no field stands
-before it, or a block (lines, up to and with the first blank one). A line end counts as soon as its CR is there. Where the
-LF that completes it comes later, it is a unit of its own, like a blank line: nobody waits for it, and it is not lost.
+before it, or a block (lines, up to and with the first blank one). A line end counts as soon as its CR is there. An LF
+that comes later is then a unit of its own, as a blank line is: nobody waits for it, and it is not lost.
 
 Source: WHATWG HTML 9.2.5.
 """
