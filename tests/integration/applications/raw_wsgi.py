@@ -62,14 +62,14 @@ def _file(environ: Environ, start: Start) -> Iterable[bytes]:
     path = Path(__file__).with_name("file.txt")
     start("200 OK", [*TEXT, ("content-length", str(path.stat().st_size))])
     wrapper = environ.get("wsgi.file_wrapper")
-    return wrapper(path.open("rb")) if wrapper else [path.read_bytes()]  # type: ignore[no-any-return]
+    return wrapper(path.open("rb")) if wrapper else [path.read_bytes()]
 
 
 def _error_file(environ: Environ, start: Start) -> Iterable[bytes]:
     path = Path(__file__).with_name("error.json")
     start("404 Not Found", [("content-type", "application/json"), ("x-app", "reached")])
     wrapper = environ.get("wsgi.file_wrapper")
-    return wrapper(path.open("rb")) if wrapper else [path.read_bytes()]  # type: ignore[no-any-return]
+    return wrapper(path.open("rb")) if wrapper else [path.read_bytes()]
 
 
 def _write(environ: Environ, start: Start) -> Iterable[bytes]:

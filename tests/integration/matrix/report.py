@@ -53,7 +53,7 @@ def _table(rows: Iterable[tuple[str, ...]], columns: tuple[str, ...]) -> str:
 
 
 def _losses(matrix: Mapping[str, Mapping[str, Verdict]]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, verdicts in matrix.items():
         keys = Counter(verdict.loss.key for verdict in verdicts.values() if verdict.loss)
         shown = {verdict.loss.key: verdict.loss for verdict in verdicts.values() if verdict.loss}

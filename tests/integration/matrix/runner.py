@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.integration.matrix.case import APPLICATIONS, Case, Kind
@@ -65,6 +66,6 @@ def play_server(server: Server, variant: str = GATED) -> dict[str, Cell]:
     cells: dict[str, Cell] = {}
     with ThreadPoolExecutor(2) as pool:
         for kind in kinds_of(server):
-            bare, gated = pool.map(lambda name, kind=kind: play_variant(server, kind, name), (BARE, variant))  # type: ignore[misc]
+            bare, gated = pool.map(partial(play_variant, server, kind), (BARE, variant))
             cells |= {case.id: Cell(case, bare[case.id], gated[case.id]) for case in cases_of(server, kind)}
     return cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -88,7 +89,7 @@ def without(reply: Reply, name: bytes) -> Reply:
     return replace(reply, headers=tuple(line for line in reply.headers if line[0] != name))
 
 
-DAMAGED = {
+DAMAGED: dict[str, tuple[str, Callable[[Reply], Reply]]] = {
     "no id": ("json", lambda reply: without(reply, b"x-trace-id")),
     "two ids": ("json", lambda reply: with_id(reply, CASES["wsgi/json"].trace)),
     "another id": ("json", lambda reply: with_id(without(reply, b"x-trace-id"), MINTED)),
