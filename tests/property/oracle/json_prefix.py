@@ -1,7 +1,7 @@
 """How far can these bytes be the beginning of a JSON text, and what stands in its outermost object?
 
-A recursive descent over characters, written from the text of RFC 8259: no table, no regular expression, no state between
-pieces. It runs off the end (``unfinished``) or stops at the first byte with which no text can go on (``fault``).
+A recursive descent over characters, written from the text of RFC 8259: no table, no regular expression, no pieces.
+It runs off the end (``unfinished``) or stops at the first byte with which no text can go on (``fault``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _CODE_POINTS = {2: [(0x80, 0x7FF)], 3: [(0x800, 0xD7FF), (0xE000, 0xFFFF)], 4: [
 
 @dataclass
 class Member:
-    """A member of the outermost object. A value that has not ended ends at ``-1``, one that has not begun begins there."""
+    """A member of the outermost object; ``-1`` stands where its value has not begun, or not ended."""
 
     name: str
     start: int = -1
@@ -67,6 +67,10 @@ class _Text:
     def word(self, word: bytes) -> None:
         for letter in word:
             self.take(bytes([letter]))
+
+    def end(self) -> None:
+        if self.at < len(self.data):
+            raise _FaultError
 
     def blanks(self) -> None:
         while self.at < len(self.data) and self.data[self.at] in _BLANK:
@@ -200,8 +204,7 @@ def read_prefix(data: bytes, *, inner: bool = False) -> Reading:
         text.blanks()
         text.reading.kind = text.value()
         text.blanks()
-        if text.at < len(data):
-            raise _FaultError
+        text.end()
     except _UnfinishedError:
         text.reading.end = "unfinished"
     except _FaultError:
