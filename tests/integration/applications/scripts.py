@@ -181,6 +181,9 @@ FAULTS = {
     "no-reply": Script(fault=Fault.NO_REPLY),
     "crash-first": pieces(200, "text/plain", fault=Fault.AFTER_CHUNKS),
     "crash-middle": pieces(200, "text/plain", b"one ", b"two ", fault=Fault.AFTER_CHUNKS),
+    "crash-length": Script(
+        200, (("content-type", "text/plain"), ("content-length", "99")), (b"short",), Fault.AFTER_CHUNKS
+    ),
     "short": declared(99, 200, "text/plain", b"short"),
     "long": declared(5, 200, "text/plain", b"much too long"),
 }

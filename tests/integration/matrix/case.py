@@ -71,6 +71,8 @@ class Case:
         detail: The one detail of the error object.
         error_code: The error object's code.
         present: Whether the application's error JSON names the trace already.
+        declared: Whether the broken body has a declared length.
+        tries: How often the bare application is asked, until once no reply comes: some servers lose one now and then.
         follow: Asked afterwards; its body is added to the reply's.
     """
 
@@ -91,6 +93,8 @@ class Case:
     detail: str = ""
     error_code: str = ""
     present: bool = False
+    declared: bool = False
+    tries: int = 1
     follow: str = ""
 
     @property

@@ -309,7 +309,7 @@ def judge_broken_events(bench: Bench) -> None:
     last = gated.events[-1] if gated.events else ServerEvent("", "", "")
     before = len(bench.verdict.faults)
     bench.verdict.check(last.type == "error", f"the last event is {last}")
-    bench.check_error_object(last.data)
+    bench.check_error_object(last.data, *(["refused_status"] if bench.case.detail else []))
     bench.verdict.events_covered += len(bench.verdict.faults) == before
     bench.verdict.check(not gated.rest, f"a partial block was sent: {gated.rest!r}")
     check_ending(bench)
@@ -352,7 +352,7 @@ def bound_of(case: Case, gated: Reply) -> str:
 
 def count_error_json(verdict: Verdict, gated: Reply, bound: str) -> None:
     """Count *gated* if it is error JSON, and whether it says the bound trace (D1)."""
-    if gated.status >= 400 and gated.body and JSON_TYPE.match(gated.value(b"content-type")):
+    if gated.status >= 400 and gated.body and gated.ending.clean and JSON_TYPE.match(gated.value(b"content-type")):
         verdict.error_json = 1
         found = read_json(gated.body)
         ids = found.values("trace_id") if isinstance(found, Object) else []
