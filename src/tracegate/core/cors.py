@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Protocol
 
-__all__ = ["CorsRules", "merge_expose"]
+__all__ = ["CorsLayer", "CorsRules", "merge_expose"]
+
+
+class CorsLayer(Protocol):
+    """Knows the CORS headers of a reply: rules, or what an integration reads of the application's own layer."""
+
+    def headers(self, origin: bytes, trace_header: str, path: str = "") -> list[tuple[bytes, bytes]]:
+        """Return the headers for a reply to *origin* that a script may read, or [] where it may not.
+
+        Args:
+            origin: The request's ``Origin`` value.
+            trace_header: The trace header's name; it is always exposed.
+            path: The request's decoded path.
+        """
+        ...  # pragma: no cover
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +39,13 @@ class CorsRules:
     credentials: bool = False
     expose: tuple[str, ...] = ()
 
-    def headers(self, origin: bytes, trace_header: str) -> list[tuple[bytes, bytes]]:
+    def headers(self, origin: bytes, trace_header: str, path: str = "") -> list[tuple[bytes, bytes]]:  # noqa: ARG002
         """Return the headers for a reply to *origin* that a script may read, or [] where it may not.
 
         Args:
             origin: The request's ``Origin`` value.
             trace_header: The trace header's name; it is always exposed.
+            path: The request's decoded path; these rules hold for every one.
         """
         text = origin.decode("latin-1")
         anyone = "*" in self.origins
