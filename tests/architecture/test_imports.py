@@ -77,3 +77,20 @@ def test_importing_tracegate_loads_nothing_heavy() -> None:
     ).stdout.split()
     assert "tracegate" in loaded
     assert TOO_HEAVY.isdisjoint(loaded)
+
+
+@pytest.mark.contract("I1")
+def test_the_oracle_shares_no_code_with_what_it_judges() -> None:
+    """Nothing that it imports, however indirectly, comes from tracegate or from what tracegate parses with."""
+    waiting = sorted((ROOT / "tests" / "property" / "oracle").rglob("*.py"))
+    seen: set[Path] = set()
+    imported: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        seen.add(path)
+        imported |= (names := runtime_imports(ast.parse(path.read_text(encoding="utf-8"))))
+        own = (ROOT.joinpath(*name.split(".")) for name in names if name.startswith("tests."))
+        files = (file for base in own for file in (base.with_suffix(".py"), base / "__init__.py") if file.is_file())
+        waiting += (file for file in files if file not in seen)
+    assert seen
+    assert {name for name in imported if name.split(".")[0] in {"tracegate", "msgspec"}} == set()
