@@ -21,10 +21,24 @@ from tests.integration.wire import Connection, Reply, ask, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from tests.integration.servers import RunningServer
 
-__all__ = ["ABORTED", "ASKED", "Abandoned", "Answered", "abandon", "keep_alive", "main", "pipeline"]
+__all__ = [
+    "ABORTED",
+    "ASKED",
+    "REQUESTS",
+    "STREAMS",
+    "Abandoned",
+    "Answered",
+    "abandon",
+    "count_left",
+    "keep_alive",
+    "main",
+    "pipeline",
+    "running",
+]
 
 FASTAPI = "tests.integration.applications.endless_fastapi:app"
 FLASK = "tests.integration.applications.endless_flask:app"
@@ -79,9 +93,12 @@ def _application(name: str) -> str:
     return FASTAPI if SERVERS[name].protocol == "asgi" else FLASK
 
 
-def _options(name: str) -> str:
-    """Return the options under which uvicorn runs on asyncio's own loop, where contexts leaked in the past."""
-    return "--loop asyncio" if name == "uvicorn-httptools" else ""
+def running(name: str) -> AbstractContextManager[RunningServer]:
+    """Return the gated service on the server *name*; uvicorn runs on asyncio's loop, where contexts leaked before."""
+    options = "--loop asyncio" if name == "uvicorn-httptools" else ""
+    return run_server(
+        SERVERS[name], _application(name), options=options, ready_path="/ready", MATRIX_VARIANT="tracegate"
+    )
 
 
 def _is_right(reply: Reply, trace: str, size: int) -> bool:
@@ -95,9 +112,7 @@ def _post(trace: str, body: bytes) -> bytes:
 
 
 def _answered(name: str, replies: Callable[[RunningServer], Iterator[tuple[Reply, str, int]]]) -> Answered:
-    with run_server(
-        SERVERS[name], _application(name), options=_options(name), ready_path="/ready", MATRIX_VARIANT="tracegate"
-    ) as server:
+    with running(name) as server:
         seen = [(reply.value(b"x-trace-id"), _is_right(reply, trace, size)) for reply, trace, size in replies(server)]
         log = server.log
     return Answered(len(seen), sum(right for _, right in seen), len({value for value, _ in seen}), log)
@@ -132,9 +147,7 @@ def pipeline(name: str, count: int) -> Answered:
 
 def abandon(name: str, path: str, count: int) -> Abandoned:
     """Open *count* endless streams and leave each: before or after its head, or its first bytes, by reset or close."""
-    with run_server(
-        SERVERS[name], _application(name), options=_options(name), ready_path="/ready", MATRIX_VARIANT="tracegate"
-    ) as server:
+    with running(name) as server:
         for number in range(count):
             _leave(server.port, path, number)
         left = _settle(server.port)
@@ -153,12 +166,18 @@ def _leave(port: int, path: str, number: int) -> None:
             connection.abort()
 
 
+def count_left(port: int) -> dict[str, int]:
+    """Return what the service says: contexts that hold a trace, streams that were opened and closed."""
+    reply = ask(port, "GET", "/residue", (b"X-Trace-Id: " + str(uuid.uuid4()).encode(),))
+    left: dict[str, int] = json.loads(reply.body)
+    return left
+
+
 def _settle(port: int) -> dict[str, int]:
     """Return what is left once every stream that was opened is closed, or time is up."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
-        reply = ask(port, "GET", "/residue", (b"X-Trace-Id: " + str(uuid.uuid4()).encode(),))
-        left: dict[str, int] = json.loads(reply.body)
+        left = count_left(port)
         if time.monotonic() > deadline or (not left["residue"] and left["opened"] == left["closed"]):
             return left
         time.sleep(0.1)

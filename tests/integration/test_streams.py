@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
+from contextvars import ContextVar
+
 import pytest
 
-from tests.integration.streams import ABORTED, ASKED, REQUESTS, STREAMS, abandon, keep_alive, pipeline
+from tests.integration.applications.residue import count_residue
+from tests.integration.streams import (
+    ABORTED,
+    ASKED,
+    REQUESTS,
+    STREAMS,
+    abandon,
+    count_left,
+    keep_alive,
+    pipeline,
+    running,
+)
+from tests.integration.wire import Connection, request
 
 SMALL = 100
 
@@ -32,3 +48,32 @@ def test_clients_that_leave_a_stream_leave_nothing_behind(server: str, path: str
     left = abandon(server, path, STREAMS // SMALL)
     assert (left.unclosed, left.residue, left.log) == (0, 0, "")
     assert left.opened >= left.asked // 2
+
+
+@pytest.mark.contract("G2")
+def test_a_stream_that_is_still_read_is_seen_in_its_context() -> None:
+    """The count is no blind one: while a client listens, a context holds its trace."""
+    with running("uvicorn-httptools") as server, Connection(server.port) as connection:
+        connection.send(request("GET", "/text", (b"X-Trace-Id: " + str(uuid.uuid4()).encode(),)))
+        connection.read_head()
+        assert connection.read_some()
+        assert count_left(server.port)["residue"] > 0
+
+
+def test_a_value_in_another_threads_own_context_is_seen() -> None:
+    """Not only copied contexts count, but what a thread sets for itself, for as long as it lives."""
+    value: ContextVar[str] = ContextVar("tracegate.test_residue")
+    is_set, may_end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        value.set("left behind")
+        is_set.set()
+        may_end.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    is_set.wait()
+    assert count_residue() == 1
+    may_end.set()
+    thread.join()
+    assert count_residue() == 0
