@@ -87,7 +87,11 @@ class _Text:
             if byte in first:
                 read()
                 return kind
-        self.word({b"t": b"true", b"f": b"false", b"n": b"null"}.get(bytes([byte]), b"\xff"))
+        for word in (b"true", b"false"):
+            if byte == word[0]:
+                self.word(word)
+                return "literal"
+        self.word(b"null")
         return "literal"
 
     def object(self) -> None:

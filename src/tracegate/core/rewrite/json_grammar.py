@@ -1,8 +1,8 @@
 """Which byte may follow which in a JSON text, and what does it begin or end?
 
 One deterministic automaton for RFC 8259 and UTF-8 together, as a table: per state a row of 256 numbers. A number below
-``FAULTY`` is the next state; the others are *moves* (:data:`MOVES`), which also touch the stack, or stop the reader. The
-top of the stack is always the state that follows the key or value under way: nothing recurses.
+``FAULTY`` is the next state; the others are *moves* (:data:`MOVES`), which also touch the stack, or stop the reader.
+The top of the stack is always the state that follows the key or value under way: nothing recurses.
 
 The outermost object has states of its own (``top …``), because one of its names is looked for. The automaton itself
 compares that name, unescaped, letter by letter (``name 0`` … ``name 8``): no key is ever held, however long it is.

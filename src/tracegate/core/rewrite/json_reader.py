@@ -24,6 +24,7 @@ __all__ = ["MAX_DEPTH", "JsonReader"]
 
 MAX_DEPTH: Final = 1 << 20
 """Containers open at a time. Deeper is a fault, as RFC 8259 section 9 allows: the stack is never larger than 1 MiB."""
+_HIGHEST_STACK: Final = MAX_DEPTH + 1  # its bottom is no container
 
 _WINDOW: Final = 1 << 16
 """Bytes checked for UTF-8 at a time: checking makes a ``str`` of them, for a moment."""
@@ -148,7 +149,7 @@ class JsonReader:
                 stack.pop()
             if adds is not None:
                 stack.append(adds)
-                if len(stack) > MAX_DEPTH:
+                if len(stack) > _HIGHEST_STACK:
                     to = _FAULTY
             state = stack[-1] if to is None else to
             position += consumes
