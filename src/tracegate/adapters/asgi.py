@@ -66,7 +66,7 @@ class TraceGate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
         kind = scope["type"]
-        if kind not in ("http", "websocket") or MARK in scope:
+        if kind not in _KINDS or MARK in scope:
             return await self.app(scope, receive, send)
         headers = scope.get("headers", ())
         if type(headers) is not list:
@@ -81,37 +81,26 @@ class TraceGate:
         inner = admitted(scope, exchange)
         if kind == "websocket":
             return await serve_websocket(self, exchange, inner, receive, send)
-        return await self._serve(exchange, inner, receive, send)
 
-    async def _serve(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         reply: Reply | None = None
-        last: Message | None = None
+        last: Message = _NOTHING
 
         def first(message: Message) -> Awaitable[None]:
-            nonlocal forward
+            nonlocal forward, reply
             if message["type"] == "http.response.start" and "trailers" not in message:
                 lines = exchange.start(message["status"], message.get("headers", ()))
                 if lines is not None:
-                    passed = message.copy()
-                    passed["headers"] = lines
-                    forward = send if exchange.remaining < 0 else counted
-                    return send(passed)
-                return slow().after_start(message)
-            return slow().send(message)
-
-        def counted(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.body" and exchange.fits(
-                len(message.get("body", b"")), more=message.get("more_body", False)
-            ):
-                return send(message)
-            return slow().send_counted(message)
-
-        def slow() -> Reply:
-            nonlocal reply, forward
-            if reply is None:
-                reply = Reply(exchange, send, self, scope)
+                    if exchange.remaining < 0:
+                        forward = send
+                    message = message.copy()
+                    message["headers"] = lines
+                    return send(message)
+            elif exchange.state is _PASSING and message["type"] == "http.response.body":
+                if exchange.fits(len(message.get("body", b"")), more=message.get("more_body", False)):
+                    return send(message)
+            reply = Reply(exchange, send, self, inner)
             forward = reply.send
-            return reply
+            return reply.begin(message)
 
         forward: Callable[[Message], Awaitable[None]] = first
 
@@ -121,8 +110,8 @@ class TraceGate:
             return forward(message)
 
         async def incoming() -> Message:
-            if exchange.state > State.PASSING or exchange.state is State.EMPTY:
-                ended = await slow().before_receive()
+            if reply is not None:
+                ended = await reply.before_receive()
                 if ended is not None:
                     return ended
             message = await receive()
@@ -133,14 +122,26 @@ class TraceGate:
         found = binding.get()
         binding.set(exchange)
         try:
-            await self.app(scope, incoming, outgoing)
+            await self.app(inner, incoming, outgoing)
         except (Exception, SystemExit) as error:
-            if exchange.state is not State.PASSING or not was_last(last):
-                await slow().fail(error)
+            if exchange.state is not _PASSING or not was_last(last):
+                reply = reply or Reply(exchange, send, self, inner)
+                forward = reply.send
+                await reply.fail(error)
             raise
         else:
-            if exchange.state is not State.PASSING or not was_last(last):
-                await slow().finish()
+            if exchange.state is _PASSING and was_last(last):
+                forward = send  # no cycle is left for the garbage collector
+            else:
+                reply = reply or Reply(exchange, send, self, inner)
+                forward = reply.send
+                await reply.finish()
         finally:
             if binding.get() is exchange:
                 binding.set(found)
+        return None
+
+
+_KINDS = frozenset(("http", "websocket"))
+_NOTHING: Message = {"type": ""}
+_PASSING = State.PASSING

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["Reply", "was_last"]
 
 
-def was_last(message: Message | None) -> bool:
+def was_last(message: Message) -> bool:
     """Return whether *message* ended a reply that passed straight through."""
-    if message is None:
-        return False
-    if message["type"] == "http.response.pathsend":
-        return True
-    return message["type"] in ("http.response.body", "http.response.zerocopysend") and not message.get("more_body")
+    if message["type"] == "http.response.body":
+        return not message.get("more_body")
+    if message["type"] == "http.response.zerocopysend":
+        return not message.get("more_body")
+    return bool(message["type"] == "http.response.pathsend")
 
 
 class Reply:
@@ -70,7 +70,7 @@ class Reply:
         if kind == f"{self._prefix}.start":
             trailers = bool(message.get("trailers"))
             lines = exchange.start(message["status"], message.get("headers", ()), trailers=trailers)
-            await self.after_start(message, None if lines is None else Start(message["status"], lines, trailers))
+            await self._after_start(message, None if lines is None else Start(message["status"], lines, trailers))
         elif kind == f"{self._prefix}.body":
             await self._take(message, message.get("body", b""), more=bool(message.get("more_body")))
         elif kind == "http.response.pathsend" and exchange.state is not State.PASSING:
@@ -82,25 +82,23 @@ class Reply:
         else:
             await self.flush()
 
-    async def after_start(self, message: Message, start: Start | None = None) -> None:
-        """Go on after the exchange has taken the start *message*; *start* leaves where the body passes."""
+    async def begin(self, message: Message) -> None:
+        """Go on with *message*, which the fast half of the shell gave up: the exchange has taken a start or a length."""
+        exchange = self._exchange
+        if exchange.state is State.PASSING and message["type"] == f"{self._prefix}.body":
+            await self._mismatch(message)
+        elif exchange.state is State.OPEN or message["type"] != f"{self._prefix}.start":
+            await self.send(message)
+        else:
+            await self._after_start(message)
+
+    async def _after_start(self, message: Message, start: Start | None = None) -> None:
         self._start = message
         if start is not None:
             self._queue.append(start)
         await self.flush()
         if self._exchange.error is not None:
             raise self._exchange.error
-
-    async def send_counted(self, message: Message) -> None:
-        """Take a message of a body that passes: no body message, or one that breaks the declared length (C5)."""
-        if message["type"] != "http.response.body":
-            await self.send(message)
-            return
-        exchange = self._exchange
-        if not message.get("more_body") and exchange.remaining > 0:
-            await self._send({**message, "more_body": True})
-        exchange.mismatch()
-        await self.flush()
 
     async def before_receive(self) -> Message | None:
         """Let a held end go, since the application waits for the client; return a disconnect if the reply is over."""
@@ -132,7 +130,14 @@ class Reply:
         elif exchange.fits(len(data), more=more):
             await self._send(message)
         else:
-            await self.send_counted(message)
+            await self._mismatch(message)
+
+    async def _mismatch(self, message: Message) -> None:
+        """End a body that passed straight through and disagrees with its declared length (C5)."""
+        if not message.get("more_body") and self._exchange.remaining > 0:
+            await self._send({**message, "more_body": True})
+        self._exchange.mismatch()
+        await self.flush()
 
     def _may_leave(self, message: Message) -> bool:
         """Return whether a message that is neither head nor body may leave; trailers and hints may contradict (C3)."""

@@ -59,10 +59,8 @@ class Shell(Protocol):
 def admitted(scope: Scope, exchange: Exchange) -> Scope:
     """Return the application's own copy of *scope*, with the trace in its state (clause G1)."""
     inner = dict(scope)
-    state = inner.get("state")
-    state = {} if state is None else state.copy()
+    inner["state"] = state = inner["state"].copy() if inner.get("state") is not None else {}
     state[_STATE_KEY] = exchange.trace
-    inner["state"] = state
     inner["headers"] = exchange.headers
     inner[MARK] = exchange
     return inner

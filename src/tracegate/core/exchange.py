@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange", "Part", "Signal", "Start", "State"]
 
+_SUCCESS = frozenset(range(200, 400))
+_BODILESS = frozenset((204, 205, 304))
 _INTERNAL_ERROR = 500
 _WRONG_LENGTH = "The body is shorter or longer than its declared length."
 
@@ -59,6 +61,9 @@ class State(IntEnum):
     REPLACED = 7
     DONE = 8
     ABORTED = 9
+
+
+_OPEN, _PASSING = State.OPEN, State.PASSING  # for the hot path: an enum's attribute costs a look-up
 
 
 class Signal(IntEnum):
@@ -94,6 +99,7 @@ class Exchange(msgspec.Struct, eq=False):
         gone: Whether the client left; set by the shell.
         error: What the shell raises into the application once the parts are sent, or None.
         remaining: Bytes of the declared length still to come; -1 where none is declared.
+        status: The status that the application chose, or None.
     """
 
     terms: Terms
@@ -107,6 +113,7 @@ class Exchange(msgspec.Struct, eq=False):
     gone: bool = False
     error: ReplyError | None = None
     remaining: int = -1
+    status: int | None = None
     _head: ReplyHead | None = None
     _trailers: bool = False
     _treated: ErrorBody | EventBody | SuccessBody | None = None
@@ -124,9 +131,18 @@ class Exchange(msgspec.Struct, eq=False):
         Raises:
             ReplyError: The reply was started before.
         """
-        if self.state is not State.OPEN:
+        if self.state is not _OPEN:
             raise ReplyError("the reply was started twice")
-        head = self.terms.heads.read(status, headers)
+        terms = self.terms
+        self.status = status
+        if terms.plain and status in _SUCCESS and type(headers) is list:
+            length = terms.heads.glance(headers)
+            if length is not None:
+                self.state = _PASSING
+                if length >= 0 and self.method != "HEAD" and status not in _BODILESS:
+                    self.remaining = length
+                return [*headers, (terms.header, self.trace.id.raw)]
+        head = terms.heads.read(status, headers)
         if isinstance(head, str):
             self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
             self.error = ReplyError(f"no server would send this reply: {head}")
@@ -333,8 +349,7 @@ class Exchange(msgspec.Struct, eq=False):
         return policy.conflict_rules.find(self.path, self.raw_path, policy.on_conflict) == "keep" or self._observes
 
     def _refuse(self, stage: Stage, detail: str = "trace_overwrite_refused", *, recorded: bool = False) -> None:
-        head = self._head
-        status = head.status if head is not None else None
+        head, status = self._head, self.status
         error = refusal_object(detail, self.trace, self.terms.policy.header, status)
         unsent = self.state <= State.EMPTY
         if not recorded:
@@ -355,7 +370,7 @@ class Exchange(msgspec.Struct, eq=False):
             self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
         else:
             stage: Stage = "stream" if isinstance(self._treated, EventBody) else "body"
-            self._record("stream_broken", stage, why, status=self._head and self._head.status)
+            self._record("stream_broken", stage, why, status=self.status)
             self._end_with(error_object(_INTERNAL_ERROR, self.trace))
 
     def _break_off(self, data: bytes) -> None:
@@ -399,7 +414,7 @@ class Exchange(msgspec.Struct, eq=False):
             self._note_kept("head", "traceresponse names another trace; it was left as it is.")
 
     def _note_kept(self, stage: Stage, message: str = "Another trace in the reply was delivered, as configured.") -> None:
-        status = self._head and self._head.status
+        status = self.status
         self._record("trace_overwrite_refused", stage, message, status=status, would_refuse=True)
 
     def _record(  # noqa: PLR0913 - the columns of one event

@@ -57,6 +57,7 @@ class Gate:
         self.policy = policy
         self._mint = mint
         self._header = policy.header.lower().encode("ascii")
+        self._sources = frozenset((self._header, b"traceparent"))
         self._simple = policy.trusted is None and policy.query_parameter is None
         self._trusts = _trust(policy)
 
@@ -68,14 +69,12 @@ class Gate:
         """
         if not self._simple:
             return None
-        own, value = self._header, None
-        for name, line in headers:
-            if name == own:
-                if value is not None:
+        sources, value = self._sources, None
+        for line in headers:
+            if line[0] in sources:
+                if value is not None or line[0] == b"traceparent":
                     return None
-                value = line
-            elif name == b"traceparent":
-                return None
+                value = line[1]
         if value is None:
             return None
         trace_id = parse_trace_id(value, self.policy.formats)

@@ -27,9 +27,12 @@ class Terms:
         mint: Makes ids.
         header: The trace header's name as this protocol spells it: lower-case for ASGI.
         cors: The application's CORS rules, where the integration could read them.
+
+    Attributes:
+        plain: Whether a success head without anything special needs the trace header and nothing else.
     """
 
-    __slots__ = ("_extras", "cors", "gate", "header", "header_key", "heads", "policy")
+    __slots__ = ("_extras", "cors", "gate", "header", "header_key", "heads", "plain", "policy")
 
     def __init__(self, policy: Policy, mint: Mint, header: bytes, cors: CorsRules | None = None) -> None:
         self.policy = policy
@@ -39,6 +42,7 @@ class Terms:
         self.heads = HeadReader(self.header_key)
         self.cors = cors or policy.cors()
         self._extras = policy.traceresponse or policy.server_timing
+        self.plain = not self._extras and policy.bodies == "errors"
 
     def marked(self, head: ReplyHead, lines: Headers, trace: Trace) -> Headers:
         """Return *lines* with the trace header on them, exactly once, in a new list (C1, C6, C7)."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from tracegate.core.trace_id import TraceId
-    from tracegate.core.w3c import TraceParent
+import msgspec
+
+from tracegate.core.trace_id import TraceId
+from tracegate.core.w3c import TraceParent
 
 __all__ = ["Origin", "Trace"]
 
@@ -14,42 +15,28 @@ Origin = Literal["header", "traceparent", "query", "minted", "scope"]
 """Who named the trace: a request source (clauses B1, B7), tracegate itself (B4), or a job's scope (G3)."""
 
 
-class Trace:
-    """The bound trace: one id, and where it came from. Treat it as read-only.
+class Trace(msgspec.Struct, eq=False, frozen=True):
+    """The bound trace: one id, and where it came from.
 
     Attributes:
         id: The id; equality of traces is equality of this number (clause A1).
         origin: Who named it.
-        client_trace_id: The spelling of a valid id that an untrusted caller sent, or None (B6).
-        parent_trace_id: The 32 hex digits of a ``traceparent`` that named another trace, or None (B2).
         traceparent: The request's parsed ``traceparent`` (for flags and links), or None.
         tracestate: The request's cleaned ``tracestate`` as one line, or None.
+        client_trace_id: The spelling of a valid id that an untrusted caller sent, or None (B6).
+        parent_trace_id: The 32 hex digits of a ``traceparent`` that named another trace, or None (B2).
         fault: The detail for which mode ``observe`` did not refuse, or None (B4).
         rejected: What was rejected then, escaped and bounded, for the event only (E3).
     """
 
-    __slots__ = ("client_trace_id", "fault", "id", "origin", "parent_trace_id", "rejected", "traceparent", "tracestate")
-
-    def __init__(  # noqa: PLR0913 - one value object, built once for each request on the hot path
-        self,
-        id: TraceId,  # noqa: A002 - the attribute's name, as in the contract
-        origin: Origin,
-        traceparent: TraceParent | None = None,
-        tracestate: str | None = None,
-        *,
-        client_trace_id: str | None = None,
-        parent_trace_id: str | None = None,
-        fault: str | None = None,
-        rejected: str = "",
-    ) -> None:
-        self.id = id
-        self.origin: Origin = origin
-        self.traceparent = traceparent
-        self.tracestate = tracestate
-        self.client_trace_id = client_trace_id
-        self.parent_trace_id = parent_trace_id
-        self.fault = fault
-        self.rejected = rejected
+    id: TraceId
+    origin: Origin
+    traceparent: TraceParent | None = None
+    tracestate: str | None = None
+    client_trace_id: str | None = None
+    parent_trace_id: str | None = None
+    fault: str | None = None
+    rejected: str = ""
 
     @property
     def trace_id(self) -> str:

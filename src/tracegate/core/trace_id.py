@@ -93,21 +93,21 @@ _NIL: Final = frozenset(
 """Zero is no trace id in any spelling, and must not get in as an opaque token either."""
 
 
-@final
 class TraceId:
     """A 128-bit number that is never zero, and the spelling under which its caller knows it.
 
-    Immutable. Equality and hash go by the number; everything that leaves the process carries the spelling. Made by
+    Equality and hash go by the number; everything that leaves the process carries the spelling. Made by
     :func:`parse_trace_id` (from the wire), :func:`mint_trace_id` and :meth:`from_text` (from code), never directly.
+
+    Attributes:
+        raw: The spelling as it came, byte for byte; 1 to 128 bytes, ASCII. Read-only.
 
     Source: contract clauses A1 and A2.
     """
 
-    __slots__ = ("_format", "_number", "_raw")
+    __slots__ = ("raw",)
 
-    _format: TraceFormat
-    _number: int  # 0: not asked for yet
-    _raw: bytes
+    raw: bytes
 
     def __init__(self, *_: Never) -> None:
         """Refuse: nothing makes a trace id without checking it.
@@ -116,6 +116,22 @@ class TraceId:
             TypeError: Always.
         """
         raise TypeError("a TraceId is made by TraceId.from_text, parse_trace_id or mint_trace_id")
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        """Refuse: a trace id never changes.
+
+        Raises:
+            AttributeError: Always.
+        """
+        raise AttributeError(f"a TraceId has no attribute {name!r} that could be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        """Refuse: a trace id never changes.
+
+        Raises:
+            AttributeError: Always.
+        """
+        raise AttributeError(f"a TraceId has no attribute {name!r} that could be deleted")
 
     @classmethod
     def from_text(cls, text: str, formats: tuple[str, ...] = ()) -> TraceId:
@@ -134,21 +150,18 @@ class TraceId:
         return trace
 
     @property
-    def raw(self) -> bytes:
-        """The spelling as it came, byte for byte; 1 to 128 bytes, ASCII."""
-        return self._raw
-
-    @property
     def text(self) -> str:
         """The spelling as it came, as text."""
-        return self._raw.decode("ascii")
+        return self.raw.decode("ascii")
 
     @property
     def number(self) -> int:
         """The number that is spelled, ``1 <= number < 2**128``."""
-        if not self._number:
-            self._number = self._format.number(self._raw)
-        return self._number
+        return self._format.number(self.raw)
+
+    @property
+    def _format(self) -> TraceFormat:
+        return _CANONICAL
 
     @property
     def w3c(self) -> str:
@@ -160,7 +173,7 @@ class TraceId:
 
         Takes the spelling itself, the canonical spellings of the number, and other spellings in the trace's own format.
         """
-        return raw == self._raw or parse_trace_id(raw, self._format_names()) == self
+        return raw == self.raw or parse_trace_id(raw, self._format_names()) == self
 
     def _format_names(self) -> tuple[str, ...]:
         return tuple(name for name, known in FORMATS.items() if known is self._format)
@@ -188,6 +201,24 @@ class TraceId:
         return TraceId.from_text, (self.text, self._format_names())
 
 
+@final
+class _NamedTraceId(TraceId):
+    """A trace id in one of the opt-in formats."""
+
+    __slots__ = ("_named",)
+
+    _named: TraceFormat
+
+    @property
+    def _format(self) -> TraceFormat:
+        return self._named
+
+
+_new: Final = object.__new__
+_set_raw: Final = TraceId.raw.__set__  # type: ignore[attr-defined]  # the slot's own setter: __setattr__ refuses
+_set_named: Final = _NamedTraceId._named.__set__  # type: ignore[attr-defined]  # as above
+
+
 def _named_format(raw: bytes, formats: tuple[str, ...]) -> TraceFormat | None:
     for name, known in FORMATS.items():
         if name in formats and known.grammar.fullmatch(raw):
@@ -207,14 +238,19 @@ def parse_trace_id(raw: bytes, formats: tuple[str, ...] = ()) -> TraceId | None:
 
     Source: contract clause A3; RFC 9562 section 4.
     """
-    if len(raw) > _LONGEST or raw in _NIL:
+    if _is_canonical(raw) and raw not in _NIL:
+        trace = _new(TraceId)
+        _set_raw(trace, raw)
+        return trace
+    if not formats or len(raw) > _LONGEST or raw in _NIL:
         return None
-    spelled_in = _CANONICAL if _is_canonical(raw) else _named_format(raw, formats)
-    if spelled_in is None:
+    named = _named_format(raw, formats)
+    if named is None:
         return None
-    trace = object.__new__(TraceId)
-    trace._raw, trace._format, trace._number = raw, spelled_in, 0  # pyright: ignore[reportPrivateUsage] - the maker
-    return trace
+    found = _new(_NamedTraceId)
+    _set_raw(found, raw)
+    _set_named(found, named)
+    return found
 
 
 def mint_trace_id(entropy: bytes) -> TraceId:
