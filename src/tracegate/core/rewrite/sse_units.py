@@ -35,8 +35,8 @@ class UnitSplitter:
 
     @property
     def held(self) -> int:
-        """How many bytes are held."""
-        return len(self._held)
+        """How many bytes of the unit under way are held; what may become a BOM is not one yet."""
+        return 0 if self._end is None else len(self._held)
 
     @property
     def idle(self) -> bool:
