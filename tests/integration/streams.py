@@ -183,19 +183,22 @@ def _settle(port: int) -> dict[str, int]:
         time.sleep(0.1)
 
 
-def _rows() -> Iterator[tuple[str, str, str, str]]:
+def _rows() -> Iterator[tuple[bool, str]]:
+    """Run all; yields whether it is as it must be, and the table's row."""
     for name in ASKED:
         for what, run in (("keep-alive, 70 KB bodies", keep_alive), ("pipelined", pipeline)):
             found = run(name, REQUESTS)
-            yield name, what, f"{found.asked} requests", f"{found.right} right, {found.distinct} distinct ids"
+            cells = name, what, f"{found.asked} requests", f"{found.right} right, {found.distinct} distinct ids"
+            yield found.right == found.distinct == found.asked, f"| {' | '.join(cells)} |\n"
     for name, path in ABORTED:
         left = abandon(name, path, STREAMS)
         found_left = f"{left.unclosed} unclosed, {left.residue} contexts with a trace, {len(left.log)} bytes of log"
-        yield name, f"aborted `{path}`", f"{left.asked} streams, {left.opened} reached the generator", found_left
+        cells = name, f"aborted `{path}`", f"{left.asked} streams, {left.opened} reached the generator", found_left
+        yield not (left.unclosed or left.residue or left.log), f"| {' | '.join(cells)} |\n"
 
 
 def main() -> int:
-    """Run the full size and print or write the page."""
+    """Run the full size, print or write the page, and return 1 if anything crossed over or stayed behind."""
     parser = argparse.ArgumentParser(prog="python -m tests.integration.streams")
     parser.add_argument("--write", type=Path, help="write the page there instead of printing it")
     options = parser.parse_args()
@@ -205,16 +208,18 @@ def main() -> int:
         f"{datetime.now(UTC).date()}, CPython {platform.python_version()}.\n\n"
         "| server | what | size | found |\n| --- | --- | --- | --- |\n"
     )
-    for row in _rows():
-        page += f"| {' | '.join(row)} |\n"
-        sys.stderr.write(f"{' | '.join(row)}\n")
+    sound = True
+    for as_it_must_be, row in _rows():
+        sound &= as_it_must_be
+        page += row
+        sys.stderr.write(row)
     names = dict.fromkeys([*ASKED, *(name for name, _ in ABORTED)])
     page += "\n" + "".join(f"- {name}: {SERVERS[name].versions}\n" for name in names)
     if options.write:
         options.write.write_text(page, encoding="utf-8")
     else:
         sys.stdout.write(page)
-    return 0
+    return int(not sound)
 
 
 if __name__ == "__main__":

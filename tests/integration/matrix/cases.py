@@ -1,88 +1,31 @@
-"""Which requests are made of which application? The one table of the matrix."""
+"""Which requests are made of which application? The table of the matrix; frameworks have a file of their own."""
 
 from __future__ import annotations
 
-from tests.integration.applications.scripts import OTHER_TRACE
-from tests.integration.applications.variant import CONSOLE
-from tests.integration.matrix.case import GOOD, MINTED, SERVER_ERROR, TRACE_ERROR, Case, Kind, Shape
+from tests.integration.matrix.case import GOOD, MINTED, TRACE_ERROR, Shape
+from tests.integration.matrix.framework_cases import FASTAPI, FLASK, FRAMEWORKS
+from tests.integration.matrix.recipes import (
+    ABSENT,
+    CONFLICT,
+    INVALID,
+    MISSING,
+    ORIGIN,
+    OTHER,
+    OTHER_HEX,
+    PARENT,
+    PREFLIGHT,
+    asgi,
+    fastapi,
+    flat,
+    inbound,
+    raw,
+    refused,
+    wsgi,
+)
 
-__all__ = ["CASES", "ORIGIN", "PREFLIGHT"]
+__all__ = ["CASES"]
 
-ABSENT: tuple[bytes, ...] = ()
-ORIGIN = b"Origin: " + CONSOLE.encode()
-PREFLIGHT = (ORIGIN, b"Access-Control-Request-Method: GET", b"Access-Control-Request-Headers: x-trace-id")
-GZIP = b"Accept-Encoding: gzip"
-PARENT = b"00f067aa0ba902b7-01"
-OTHER = OTHER_TRACE.encode()
 ARABIC_INDIC = "".join(chr(0x660 + digit) for digit in range(10))
-OTHER_HEX = OTHER.replace(b"-", b"")
-
-BARE_STATUS_KNOWN = {Shape.SAME, Shape.MEMBER, Shape.ENVELOPE, Shape.EVENTS}
-RAW = (Kind.ASGI, Kind.WSGI)
-
-
-def case(kind: Kind, name: str, shape: Shape, status: int = 200, **more: object) -> Case:
-    """Return a case whose path is its name, unless *more* says another, with what follows from its shape filled in."""
-    known = shape in BARE_STATUS_KNOWN
-    filled: dict[str, object] = {"path": f"/{name}", "bare": status if known else None, **more}
-    if shape is Shape.OVERWRITE:
-        filled = {"detail": "trace_overwrite_refused", "error_code": TRACE_ERROR, "status": 409, **filled}
-    elif shape is Shape.REFUSED:
-        filled = {"error_code": TRACE_ERROR, "status": 409, "bound": MINTED, **filled}
-    elif shape is Shape.CRASH:
-        filled = {"error_code": SERVER_ERROR, "status": 500, **filled}
-    elif shape is Shape.BROKEN_EVENTS:
-        filled = {"error_code": SERVER_ERROR, **filled}
-    filled = {"status": status, **filled}
-    return Case(kind=kind, name=name, shape=shape, **filled)  # type: ignore[arg-type]  # checked by the dataclass's users
-
-
-def raw(name: str, shape: Shape, status: int = 200, *, kinds: tuple[Kind, ...] = RAW, **more: object) -> list[Case]:
-    """Return the case for the raw applications, which put a witness on each reply of their own."""
-    own = shape in BARE_STATUS_KNOWN or more.get("bare") is not None
-    return [case(kind, name, shape, status, **{"witness": own, **more}) for kind in kinds]
-
-
-def asgi(name: str, shape: Shape, status: int = 200, **more: object) -> list[Case]:
-    """Return the case for the raw ASGI application alone."""
-    return raw(name, shape, status, kinds=(Kind.ASGI,), **more)
-
-
-def wsgi(name: str, shape: Shape, status: int = 200, **more: object) -> list[Case]:
-    """Return the case for the raw WSGI application alone."""
-    return raw(name, shape, status, kinds=(Kind.WSGI,), **more)
-
-
-def fastapi(name: str, shape: Shape, status: int = 200, **more: object) -> list[Case]:
-    """Return the case for the FastAPI application."""
-    return [case(Kind.FASTAPI, name, shape, status, **more)]
-
-
-def flask(name: str, shape: Shape, status: int = 200, **more: object) -> list[Case]:
-    """Return the case for the Flask application."""
-    return [case(Kind.FLASK, name, shape, status, **more)]
-
-
-def frameworks(name: str, shape: Shape, status: int = 200, **more: object) -> list[Case]:
-    """Return the case for both frameworks."""
-    return [*fastapi(name, shape, status, **more), *flask(name, shape, status, **more)]
-
-
-def inbound(name: str, identity: tuple[bytes, ...], bound: str) -> list[Case]:
-    """Return the case of an identity that is accepted."""
-    return raw(name, Shape.SAME, path="/echo", identity=identity, bound=bound)
-
-
-def refused(name: str, detail: str, *identity: bytes, server_may_answer: bool = False) -> list[Case]:
-    """Return the case of an identity that is refused; the bare application answers 200."""
-    return raw(name, Shape.REFUSED, 409, path="/echo", identity=identity, detail=detail, bare=200,
-               server_may_answer=server_may_answer)  # fmt: skip
-
-
-def flat(*groups: list[Case]) -> tuple[Case, ...]:
-    """Return the cases of all *groups*."""
-    return tuple(item for group in groups for item in group)
-
 
 SUCCESSES = flat(
     *(raw(name, Shape.SAME) for name in ("json", "text", "bytes", "empty", "cookies", "named-otherwise", "ndjson")),
@@ -182,8 +125,6 @@ STREAMS = flat(
     raw("sse-crash-partial", Shape.BROKEN_EVENTS, bare=200, bare_cut=True),
 )
 
-MISSING, INVALID, CONFLICT = "missing_trace_id", "invalid_trace_id_format", "conflicting_trace_id"
-
 INBOUND = flat(
     inbound("id-hex", (b"X-Trace-Id: %HEX%",), "%HEX%"),
     inbound("id-upper", (b"X-Trace-Id: %UPPER%",), "%UPPER%"),
@@ -244,115 +185,6 @@ WEBSOCKETS = flat(
     fastapi("ws-http-error", Shape.DENIED, 401),
     fastapi("ws-unknown", Shape.DENIED, 403),
     fastapi("ws-missing", Shape.DENIED, 409, path="/ws", identity=ABSENT, bound=MINTED),
-)
-
-FRAMEWORKS = flat(
-    *(frameworks(name, Shape.SAME) for name in ("json", "text", "html", "echo", "stream", "file", "header-equal")),
-    frameworks("created", Shape.SAME, 201, method="POST", body=b"{}"),
-    frameworks("no-content", Shape.SAME, 204, method="DELETE"),
-    frameworks("redirect", Shape.SAME, 307),
-    frameworks("cors", Shape.SAME, path="/json", lines=(ORIGIN,)),
-    frameworks("range", Shape.SAME, 206, path="/file", lines=(b"Range: bytes=0-3",)),
-    frameworks("range-unsatisfiable", Shape.SAME, 416, path="/file", lines=(b"Range: bytes=9999-",)),
-    frameworks("static", Shape.SAME, path="/static/style.css"),
-    frameworks("static-not-modified", Shape.SAME, 304, path="/static/style.css",
-               lines=(b"If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT",)),
-    frameworks("exempt", Shape.SAME, identity=ABSENT, bound=MINTED),
-    frameworks("id-missing", Shape.REFUSED, path="/json", identity=ABSENT, detail=MISSING, bare=200),
-    frameworks("id-invalid", Shape.REFUSED, path="/json", identity=(b"X-Trace-Id: 1",), detail=INVALID, bare=200),
-    frameworks("id-missing-origin", Shape.REFUSED, path="/json", identity=ABSENT, lines=(ORIGIN,), detail=MISSING,
-               bare=200),
-    frameworks("crash", Shape.CRASH),
-    frameworks("crash-handled", Shape.MEMBER, 418),
-    frameworks("array-error", Shape.ENVELOPE, 400),
-    frameworks("problem", Shape.MEMBER, 400),
-    frameworks("text-error", Shape.SAME, 400),
-    frameworks("member-null", Shape.MEMBER, 400),
-    frameworks("member-equal", Shape.MEMBER, 400, present=True),
-    frameworks("member-forged", Shape.OVERWRITE, bare=400),
-    frameworks("header-other", Shape.OVERWRITE, bare=200),
-    frameworks("stream-crash", Shape.BROKEN, bare=200),
-    frameworks("sse", Shape.EVENTS),
-    frameworks("sse-forged", Shape.BROKEN_EVENTS, bare=200, error_code=TRACE_ERROR, detail="trace_overwrite_refused"),
-    frameworks("sse-crash-first", Shape.CRASH),
-    frameworks("sse-crash-middle", Shape.BROKEN_EVENTS, bare=200),
-)  # fmt: skip
-
-FASTAPI = flat(
-    *(fastapi(name, Shape.SAME) for name in ("echo-sync", "echo-thread", "echo-task", "stream-sync", "wide")),
-    fastapi("slash", Shape.SAME, 307, path="/items"),
-    fastapi("gzip", Shape.SAME, path="/wide", lines=(GZIP,)),
-    fastapi("openapi", Shape.SAME, path="/inner/openapi.json"),
-    fastapi("docs", Shape.SAME, path="/inner/docs"),
-    fastapi("preflight", Shape.SAME, method="OPTIONS", path="/json", identity=ABSENT, lines=PREFLIGHT, bound=MINTED),
-    fastapi("preflight-refused", Shape.SAME, 400, method="OPTIONS", path="/json", identity=ABSENT, bound=MINTED,
-            lines=(b"Origin: https://elsewhere.example", *PREFLIGHT[1:])),
-    fastapi("background", Shape.SAME, path="/background/slot", follow="/background-seen/slot"),
-    fastapi("mounted", Shape.SAME, path="/inner/echo"),
-    fastapi("mounted-stream", Shape.SAME, path="/inner/stream"),
-    # BaseHTTPMiddleware completes the reply before it raises; what is no event stream is never held back (C8)
-    fastapi("mounted-stream-crash", Shape.SAME, path="/inner/stream-crash"),
-    fastapi("mounted-sse-crash", Shape.BROKEN_EVENTS, path="/inner/sse-crash", bare=200),
-    fastapi("missing", Shape.MEMBER, 404),
-    fastapi("mounted-missing", Shape.MEMBER, 404, path="/inner/missing"),
-    fastapi("method", Shape.MEMBER, 405, path="/json", method="PUT"),
-    fastapi("head", Shape.MEMBER, 405, path="/json", method="HEAD"),
-    fastapi("options", Shape.MEMBER, 405, path="/json", method="OPTIONS"),
-    fastapi("unprocessable", Shape.MEMBER, 422, path="/number/abc"),
-    fastapi("too-large", Shape.SAME, 413, path="/upload", method="POST", body=b"u" * (1 << 20) + b"u"),
-    fastapi("http-error", Shape.MEMBER, 400),
-    fastapi("http-error-dict", Shape.MEMBER, 409),
-    fastapi("dependency", Shape.MEMBER, 401),
-    fastapi("wide-error", Shape.MEMBER, 400),
-    fastapi("gzip-error", Shape.MEMBER, 400, path="/wide-error", lines=(GZIP,)),
-    fastapi("error-origin", Shape.MEMBER, 400, path="/http-error", lines=(ORIGIN,)),
-    fastapi("own-handler", Shape.MEMBER, 500, path="/own/crash"),
-    fastapi("dependency-crash", Shape.SAME),
-    *(fastapi(name, Shape.CRASH) for name in ("crash-sync", "crash-group", "crash-model", "middleware-crash")),
-    fastapi("crash-origin", Shape.CRASH, path="/crash", lines=(ORIGIN,)),
-    # the mounted application answers with its own page before it raises; the one that is installed is the outer
-    fastapi("mounted-crash", Shape.SAME, 500, path="/inner/crash"),
-    fastapi("mounted-teapot", Shape.SAME, 418, path="/inner/teapot"),
-    fastapi("sse-sync", Shape.EVENTS),
-    fastapi("sse-starlette", Shape.EVENTS),
-    fastapi("sse-plain", Shape.EVENTS),
-    fastapi("sse-http-error", Shape.CRASH),
-    fastapi("sse-starlette-crash", Shape.BROKEN_EVENTS, bare=200),
-)  # fmt: skip
-
-FLASK = flat(
-    *(flask(name, Shape.SAME) for name in ("cookies", "stream-context")),
-    flask("slash", Shape.SAME, 308, path="/items"),
-    flask("head", Shape.SAME, path="/json", method="HEAD"),
-    flask("options", Shape.SAME, path="/json", method="OPTIONS"),
-    flask("preflight", Shape.SAME, method="OPTIONS", path="/json", identity=ABSENT, lines=PREFLIGHT, bound=MINTED),
-    flask("mounted", Shape.SAME, path="/mounted/echo"),
-    *(flask(f"abort-{status}", Shape.SAME, status, path=f"/abort/{status}") for status in (400, 401, 403, 409, 503)),
-    flask("abort-500", Shape.SAME, 500, path="/abort/500"),
-    flask("abort-handled", Shape.MEMBER, 410, path="/abort/410"),
-    flask("abort-response", Shape.MEMBER, 400),
-    flask("missing", Shape.SAME, 404),
-    flask("method", Shape.SAME, 405, path="/json", method="PUT"),
-    flask("too-large", Shape.SAME, 413, path="/upload", method="POST", body=b"u" * (1 << 20) + b"u"),
-    flask("media-type", Shape.SAME, 415, path="/form", method="POST", body=b"x"),
-    flask(
-        "no-json", Shape.SAME, 400, path="/form", method="POST", lines=(b"Content-Type: application/json",), body=b"{"
-    ),
-    flask("text-error", Shape.SAME, 400),
-    flask("json-error", Shape.MEMBER, 404),
-    flask("head-error", Shape.MEMBER, 404, path="/json-error", method="HEAD"),
-    flask("unavailable", Shape.MEMBER, 503),
-    flask("refused", Shape.MEMBER, 401),
-    flask("error-stream", Shape.MEMBER, 400),
-    flask("error-origin", Shape.MEMBER, 404, path="/json-error", lines=(ORIGIN,)),
-    flask("override", Shape.MEMBER, 409, method="POST", lines=(b"X-HTTP-Method-Override: DELETE",)),
-    flask("blueprint", Shape.MEMBER, 500, path="/part/crash"),
-    *(flask(name, Shape.CRASH) for name in ("crash-return", "after-crash", "teardown-crash", "stream-crash-first")),
-    flask("crash-origin", Shape.CRASH, path="/crash", lines=(ORIGIN,)),
-    flask("mounted-crash", Shape.SAME, 500, path="/mounted/crash"),
-    flask("after-forged", Shape.OVERWRITE, bare=200),
-    flask("sse-context", Shape.EVENTS),
-    flask("sse-crlf", Shape.EVENTS),
 )
 
 CASES = {

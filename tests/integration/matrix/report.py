@@ -13,7 +13,7 @@ from tests.integration.servers import SERVERS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tests.integration.matrix.oracle import Verdict
+    from tests.integration.matrix.bench import Verdict
 
 __all__ = ["render"]
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.integration.matrix.bench import Verdict
 from tests.integration.matrix.case import Shape
 from tests.integration.matrix.cases import CASES
 from tests.integration.matrix.losses import REASONS
-from tests.integration.matrix.oracle import Verdict, judge_server
+from tests.integration.matrix.oracle import judge_server
 from tests.integration.matrix.runner import GATED, cases_of
 from tests.integration.servers import SERVERS
 
