@@ -17,7 +17,7 @@ from tracegate.core.trace_id import TraceId, mint_trace_id
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tracegate.core.cors import CorsRules
+    from tracegate.core.cors import CorsLayer
     from tracegate.core.ports import Clock, Mint, Sink
 
 __all__ = ["Runtime", "SystemClock", "SystemMint"]
@@ -76,7 +76,7 @@ class Runtime:
         self._instance = self.policy.instance or f"{socket.gethostname()}:{os.getpid()}"
         on_fault(self._record_fault)
 
-    def terms(self, header: bytes, cors: CorsRules | None = None) -> Terms:
+    def terms(self, header: bytes, cors: CorsLayer | None = None) -> Terms:
         """Return what the exchanges of one shell share.
 
         Args:

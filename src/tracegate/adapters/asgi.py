@@ -19,7 +19,7 @@ from tracegate.core.gate import Refused
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tracegate.core.cors import CorsRules
+    from tracegate.core.cors import CorsLayer
     from tracegate.core.policy import Policy
     from tracegate.runtime import Runtime
 
@@ -48,7 +48,7 @@ class TraceGate:
         policy: Policy | None = None,
         *,
         runtime: Runtime | None = None,
-        cors: CorsRules | None = None,
+        cors: CorsLayer | None = None,
         route_of: Callable[[Scope], str | None] | None = None,
     ) -> None:
         self.app = app

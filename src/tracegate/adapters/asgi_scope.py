@@ -91,7 +91,9 @@ async def refuse(
             await send({"type": "websocket.close", "code": 1008, "reason": refused.detail})
             return
         prefix = DENIAL
-    status, lines, body = refusal_reply(shell.terms, refused, scope.get("method", "GET"), headers)
+    status, lines, body = refusal_reply(
+        shell.terms, refused, scope.get("method", "GET"), headers, scope.get("path", "")
+    )
     await send({"type": f"{prefix}.start", "status": status, "headers": lines})
     await send({"type": f"{prefix}.body", "body": body, "more_body": False})
 

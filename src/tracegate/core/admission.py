@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["inbound_event", "refusal_reply"]
 
 
-def refusal_reply(terms: Terms, refused: Refused, method: str, headers: Headers) -> tuple[int, Headers, bytes]:
+def refusal_reply(
+    terms: Terms, refused: Refused, method: str, headers: Headers, path: str = ""
+) -> tuple[int, Headers, bytes]:
     """Return status, header lines and body of the reply to a request that was refused (clauses E2, E3).
 
     Args:
@@ -24,9 +26,10 @@ def refusal_reply(terms: Terms, refused: Refused, method: str, headers: Headers)
         refused: The gate's decision.
         method: The request's method.
         headers: The request's header lines.
+        path: The request's decoded path.
     """
     error = refusal_object(refused.detail, refused.trace, terms.policy.header)
-    lines, body = terms.own_headers(error, headers, [], method)
+    lines, body = terms.own_headers(error, headers, [], method, path)
     return REFUSED_STATUS, lines, body
 
 

@@ -126,12 +126,15 @@ class Exchange(msgspec.Struct, eq=False):
         """Take the reply's head.
 
         Returns:
-            The lines to send where the body goes straight through; None where :meth:`take` has what leaves.
+            The lines to send where the body goes straight through; None where :meth:`take` has what leaves: also where
+            the gate answered before, and this head is swallowed (E2).
 
         Raises:
             ReplyError: The reply was started before.
         """
         if self.state is not _OPEN:
+            if self.over:
+                return None
             raise ReplyError("the reply was started twice")
         terms = self.terms
         self.status = status
@@ -399,7 +402,7 @@ class Exchange(msgspec.Struct, eq=False):
         self._replace(error_object(head.status, self.trace), lines)
 
     def _replace(self, error: ErrorObject, kept: Headers) -> None:
-        lines, body = self.terms.own_headers(error, self.headers, kept, self.method)
+        lines, body = self.terms.own_headers(error, self.headers, kept, self.method, self.path)
         self._put(Start(error.status, lines), body, Signal.END)
         self.state = State.REPLACED
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tracegate.core.cors import CorsRules, merge_expose
+from tracegate.core.cors import merge_expose
 from tracegate.core.gate import Gate
 from tracegate.core.head import Headers, HeadReader, ReplyHead, value_of
 
 if TYPE_CHECKING:
+    from tracegate.core.cors import CorsLayer
     from tracegate.core.policy import Policy
     from tracegate.core.ports import Mint
     from tracegate.core.refusal import ErrorObject
@@ -29,18 +30,19 @@ class Terms:
         cors: The application's CORS rules, where the integration could read them.
 
     Attributes:
+        cors: Those, or the policy's; an integration may set it later.
         plain: Whether a success head without anything special needs the trace header and nothing else.
     """
 
     __slots__ = ("_extras", "cors", "gate", "header", "header_key", "heads", "plain", "policy")
 
-    def __init__(self, policy: Policy, mint: Mint, header: bytes, cors: CorsRules | None = None) -> None:
+    def __init__(self, policy: Policy, mint: Mint, header: bytes, cors: CorsLayer | None = None) -> None:
         self.policy = policy
         self.gate = Gate(policy, mint)
         self.header = header
         self.header_key = header.lower()
         self.heads = HeadReader(self.header_key)
-        self.cors = cors or policy.cors()
+        self.cors: CorsLayer | None = cors or policy.cors()
         self._extras = policy.traceresponse or policy.server_timing
         self.plain = not self._extras and policy.bodies == "errors"
 
@@ -53,7 +55,9 @@ class Terms:
             found = self._with_extras(found, head, trace)
         return found
 
-    def own_headers(self, error: ErrorObject, request: Headers, kept: Headers, method: str) -> tuple[Headers, bytes]:
+    def own_headers(  # noqa: PLR0913 - what is known of a request that gets no reply of the application's
+        self, error: ErrorObject, request: Headers, kept: Headers, method: str, path: str
+    ) -> tuple[Headers, bytes]:
         """Return the head and the body of a reply that the gate itself makes (E1, C6).
 
         Args:
@@ -61,6 +65,7 @@ class Terms:
             request: The request's header lines.
             kept: The application's headers that stay.
             method: ``HEAD`` gets the head without a length, and no body.
+            path: The request's decoded path, for the CORS rules.
         """
         body, media_type = error.encode(self.policy, self.accept(request))
         lines: Headers = [line for line in kept if line[0].lower() != self.header_key]
@@ -76,7 +81,7 @@ class Terms:
         if value_of(kept, b"access-control-allow-origin") is not None:
             lines = merge_expose(lines, self.header)
         elif origin is not None and self.cors is not None:
-            lines += self.cors.headers(origin, self.policy.header)
+            lines += self.cors.headers(origin, self.policy.header, path)
         return lines, body
 
     @staticmethod

@@ -45,7 +45,7 @@ class DocumentedFastAPI(starlette.GatedStarlette, FastAPI):
     """What the class of an installed application gains for its OpenAPI document."""
 
     @property
-    def openapi(self) -> Callable[[], dict[str, Any]]:  # pyright: ignore[reportIncompatibleMethodOverride]  # see the setter
+    def openapi(self) -> Callable[[], dict[str, Any]]:
         """What returns the document: the application's own function, or FastAPI's, and the trace added to what it says.
 
         An assignment replaces the application's own function, as it does without a gate, and cannot hide this one.
@@ -54,7 +54,9 @@ class DocumentedFastAPI(starlette.GatedStarlette, FastAPI):
         return lambda: self._documented(own())
 
     @openapi.setter
-    def openapi(self, own: Callable[[], dict[str, Any]]) -> None:
+    def openapi(  # pyright: ignore[reportIncompatibleMethodOverride]  # a method could be hidden by an assignment
+        self, own: Callable[[], dict[str, Any]]
+    ) -> None:
         self.__dict__["openapi"] = own
 
     def _documented(self, schema: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request
@@ -66,24 +68,27 @@ class TraceGate:
         application's own stay.
 
         Args:
-            app: A Flask application that has not served a request.
+            app: A Flask application.
             policy: For this application, instead of the extension's.
 
         Raises:
-            AssertionError: *app* has served a request; Flask takes no handlers then.
             ConfigurationError: The settings have faults.
             TypeError: *app* is no Flask application.
         """
         if isinstance(app, GatedFlask):
             return
         gate = wsgi.TraceGate(app, policy or self._policy, runtime=self._runtime_for(policy))
-        if MissingTraceError not in app.error_handler_spec[None][None]:
-            app.register_error_handler(MissingTraceError, _answer)
         gated = mix_in(app, GatedFlask)
-        app.extensions[_EXTENSION] = gated.gate = gate
         gate.app = gated.serve_ungated
         gate.route_of = gated.route_template
         gate.terms.cors = ApplicationCors(app, gate.terms.cors)
+        gated.gate = gate
+        gated.inner_gate = copy(gate)
+        gated.inner_gate.app = gated.serve_inner_ungated
+        app.extensions[_EXTENSION] = gate
+        if MissingTraceError not in app.error_handler_spec[None][None]:
+            with suppress(AssertionError):  # it has served a request, and takes no handler; make_response() will do
+                app.register_error_handler(MissingTraceError, _answer)
 
     def _runtime_for(self, policy: Policy | None) -> Runtime | None:
         own = self._runtime
@@ -95,14 +100,16 @@ class TraceGate:
 class GatedFlask(Flask):
     """What the class of an installed application gains.
 
-    Servers, test clients and mounts call the application, so ``__call__`` is outside of everything that was ever
-    assigned to ``wsgi_app``.
+    Servers, test clients and mounts call the application, so ``__call__`` is outside of everything that is ever
+    assigned to ``wsgi_app``. Who serves ``wsgi_app`` itself meets the second gate; after the first it adds nothing.
 
     Attributes:
         gate: Serves every request.
+        inner_gate: Serves what comes in past ``__call__``.
     """
 
     gate: wsgi.TraceGate
+    inner_gate: wsgi.TraceGate
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request through the gate."""
@@ -112,12 +119,21 @@ class GatedFlask(Flask):
         """Serve one request as the application did before; for the gate."""
         return super().__call__(environ, start_response)
 
+    def wsgi_app(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request through the second gate."""
+        return self.inner_gate(environ, start_response)
+
+    def serve_inner_ungated(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request as ``wsgi_app`` did before; for the second gate."""
+        return super().wsgi_app(environ, start_response)
+
     def make_response(self, rv: ResponseReturnValue | HTTPException) -> Response:
         """Return the reply for *rv*; Flask's own page for an unhandled exception becomes the standard error object."""
         if isinstance(rv, InternalServerError) and rv.original_exception is not None:
             exchange = request.environ.get(MARK)
             if isinstance(exchange, Exchange):
-                return self._standard_error(exchange)
+                missing = isinstance(rv.original_exception, MissingTraceError)
+                rv = _answer(rv.original_exception) if missing else self._standard_error(exchange)
         return super().make_response(rv)
 
     def _standard_error(self, exchange: Exchange) -> Response:
@@ -142,7 +158,7 @@ class GatedFlask(Flask):
         return rule.rule
 
 
-def _answer(error: MissingTraceError) -> ResponseReturnValue:
+def _answer(error: BaseException) -> ResponseReturnValue:
     """Let the exchange answer; its answer takes the place of this one (clause G3)."""
     exchange = request.environ.get(MARK)
     if not isinstance(exchange, Exchange):
