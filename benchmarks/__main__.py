@@ -68,10 +68,10 @@ Written by `{command} --write docs` on {today}: {versions(*_DISTRIBUTIONS)}.
 
 Compare ratios only: absolute times are those of one shared machine on one day. All contestants get the same ten request
 headers (a good `X-Trace-Id` among them) and make the same JSON reply with three headers; every call has a fresh scope
-or environ, made before the clock starts. Contestants run in turns, round after round; the fastest round of each counts.
-The garbage collector runs as on a server: on, default thresholds, what was alive after the warm-up frozen.
-OpenTelemetry runs in a process of its own, in the same rounds, with a tracer provider that has no processor (its least
-cost); its cost is over the bare application of that process."""
+or environ, made before the clock starts. Contestants run in turns, round after round; the fastest round of each counts,
+in processor time. The garbage collector runs as on a server: on, default thresholds, what was alive after the warm-up
+frozen. OpenTelemetry runs in a process of its own, in the same rounds, with a tracer provider that has no processor
+(its least cost); its cost is over the bare application of that process."""
 
 
 def _sections(divisor: int, targets: list[Target], lines: dict[str, Points]) -> Iterator[str]:
@@ -82,7 +82,9 @@ def _sections(divisor: int, targets: list[Target], lines: dict[str, Points]) -> 
     for family, yardsticks in _YARDSTICKS.items():
         title = {"asgi": "ASGI", "wsgi": "WSGI", "flask": "Inside Flask"}[family]
         yield f"### {title}\n\n{cost.cost_table(costs[family], yardsticks)}"
-    targets += payload.targets(payload.measure(rounds=60 // divisor))
+    payloads = payload.measure(rounds=60 // divisor)
+    targets += payload.targets(payloads)
+    yield f"## Chunks, error bodies, events\n\n{payload.payload_table(payloads)}"
     ratios = {
         setup: throughput.measure(setup, pairs=max(2, 20 // divisor), seconds=1.5 / divisor)
         for setup in throughput.SETUPS

@@ -12,7 +12,7 @@ Points = Sequence[tuple[int, float]]
 
 _SIZE = "860 470"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 575, 50, 410
-_COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d00")
+_COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8c6d00", "#56b4e9")
 _LABEL_HEIGHT: Final = 19
 _BYTES: Final = ("B", "kB", "MB", "GB")
 _TIMES: Final = ("ns", "µs", "ms", "s")

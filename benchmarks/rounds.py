@@ -1,8 +1,9 @@
 """How are two things timed so that their ratio means something on a shared machine?
 
 Every contestant runs a batch in every round, one after the other, so that a slow minute hits them all; what counts is
-the fastest batch of each. The garbage collector stays as a server has it: on, default thresholds, with everything that
-was alive after the warm-up frozen (what ``gc.freeze`` is for, and what a worker's long-lived heap amounts to).
+the fastest batch of each, by the thread's processor time, so that what other processes do in between is not counted.
+The garbage collector stays as a server has it: on, default thresholds, with everything that was alive after the
+warm-up frozen (what ``gc.freeze`` is for, and what a worker's long-lived heap amounts to).
 """
 
 import gc
@@ -11,7 +12,7 @@ import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from time import perf_counter_ns
+from time import thread_time_ns
 from timeit import Timer
 
 __all__ = ["Batch", "markdown_table", "minima", "one_round", "settle", "statement", "versions"]
@@ -22,7 +23,7 @@ Batch = Callable[[int], int]
 
 def statement(source: str, **names: object) -> Batch:
     """Return a batch that runs *source* in a loop, with *names* as its globals: ``timeit`` with the collector on."""
-    return Timer(source, "gc.enable()", perf_counter_ns, {"gc": gc, **names}).timeit  # type: ignore[return-value]  # the clock decides the type
+    return Timer(source, "gc.enable()", thread_time_ns, {"gc": gc, **names}).timeit  # type: ignore[return-value]  # the clock decides the type
 
 
 def settle(contestants: Mapping[str, Batch], calls: int) -> None:
