@@ -40,6 +40,7 @@ class _Glance(msgspec.Struct, gc=False):
 
 _VALID: Final = frozenset({Obstacle.OVERWRITE, Obstacle.NOT_AN_OBJECT})
 _CLOSED: Final = frozenset({Stop.CLOSED, Stop.CLOSED_EMPTY})
+_KEEP, _FILL, _REFUSE = Verdict  # naming a member by its class costs as much as a search of the body
 _glance: Final = msgspec.json.Decoder(_Glance).decode
 
 
@@ -73,13 +74,16 @@ def splice(body: bytes, trace: TraceId) -> bytes | Obstacle:
         return _splice_exactly(body, trace)
     if not body.isascii() and not _is_utf8(body):  # msgspec does not decode the strings that it skips
         return Obstacle.NOT_JSON
-    if isinstance(value, msgspec.UnsetType):
+    if value is msgspec.UNSET:
         return _insert(body, trace)
-    if body.count(MEMBER) == 1 and b"\\u" not in body:  # the name cannot stand there twice
-        verdict = judge(bytes(value), trace)
-        if verdict is not Verdict.FILL:
-            return body if verdict is Verdict.KEEP else Obstacle.OVERWRITE
-    return _splice_exactly(body, trace)
+    if body.count(MEMBER) > 1 or (body.find(b"\\") >= 0 and body.find(b"\\u") >= 0):  # it may stand there twice
+        return _splice_exactly(body, trace)
+    raw = bytes(value)
+    verdict = judge(raw, trace)
+    if verdict is not _FILL:
+        return body if verdict is _KEEP else Obstacle.OVERWRITE
+    start = body.index(raw, body.index(b":", body.index(MEMBER)))
+    return body[:start] + as_value(trace) + body[start + len(raw) :]
 
 
 def _insert(body: bytes, trace: TraceId) -> bytes:
@@ -115,9 +119,9 @@ def _settle(body: bytes, trace: TraceId, values: list[tuple[int, int]]) -> bytes
     copied = 0
     for start, end in values:
         verdict = judge(body[start:end], trace)
-        if verdict is Verdict.REFUSE:
+        if verdict is _REFUSE:
             return Obstacle.OVERWRITE
-        if verdict is Verdict.FILL:
+        if verdict is _FILL:
             out += body[copied:start], as_value(trace)
             copied = end
     return b"".join((*out, body[copied:])) if out else body

@@ -17,6 +17,8 @@ __all__ = ["LONGEST_VALUE", "Verdict", "as_member", "as_value", "judge"]
 LONGEST_VALUE: Final = 2 + 6 * 128
 """Bytes of the longest JSON string that can spell a trace: 128 characters (clause A3), each escaped, and two quotes."""
 
+_decode_string: Final = msgspec.json.Decoder(str).decode
+
 
 class Verdict(Enum):
     """What becomes of a top-level ``trace_id`` that the application wrote (clause D1)."""
@@ -48,12 +50,14 @@ def judge(value: bytes, trace: TraceId) -> Verdict:
 
     Source: contract clauses A1 and D1; RFC 8259 section 4.
     """
+    if value == as_value(trace):
+        return Verdict.KEEP
     if value in {b"null", b'""'}:
         return Verdict.FILL
     if value[:1] != b'"' or len(value) > LONGEST_VALUE:
         return Verdict.REFUSE
     try:
-        spelling = msgspec.json.decode(value, type=str)
+        spelling = _decode_string(value)
     except msgspec.DecodeError:  # a lone surrogate: legal JSON, and no text
         return Verdict.REFUSE
     return Verdict.KEEP if trace.is_named_by(spelling.encode()) else Verdict.REFUSE
