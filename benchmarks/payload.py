@@ -8,7 +8,7 @@ from sse_starlette.event import ServerSentEvent
 
 from benchmarks.direct import asgi_batch
 from benchmarks.exchange import TRACE_ID, asgi_app, asgi_stream
-from benchmarks.rounds import Batch, minima, statement
+from benchmarks.rounds import Batch, markdown_table, minima, statement
 from benchmarks.stacks import asgi_floor
 from benchmarks.targets import Target
 from tracegate.adapters.asgi import TraceGate
@@ -78,6 +78,7 @@ def _parts() -> dict[str, Batch]:
 def payload_table(best: dict[str, float]) -> str:
     """Return the table of what payloads cost: the bytes alone, and with the adapter that reads and sends them."""
     floor = (best["floor chunk"] - best["chunk"]) / _CHUNKS
+    rewriter = best["feed"]
     error = (best["gated error"] - best["error"]) - (best["gated success"] - best["success"])
     event = (best["gated event"] - best["event"]) / _CHUNKS
     chunk = (best["gated chunk"] - best["chunk"]) / _CHUNKS
@@ -85,12 +86,7 @@ def payload_table(best: dict[str, float]) -> str:
         ("a 1000-byte success chunk", "the floor's chunk", chunk, floor),
         (f"a {len(_ERROR)}-byte error JSON, the splice", "orjson loads + dumps", best["splice"], best["orjson"]),
         ("the same, all that it adds to a success reply", "orjson loads + dumps", error, best["orjson"]),
-        (
-            f"a {len(_EVENT)}-byte SSE event, the rewriter",
-            "sse-starlette encoding it",
-            best["feed"],
-            best["sse-starlette"],
-        ),
+        (f"a {len(_EVENT)}-byte SSE event, the rewriter", "sse-starlette encoding it", rewriter, best["sse-starlette"]),
         ("the same, all that it adds to a stream", "sse-starlette encoding it", event, best["sse-starlette"]),
     ]
     return markdown_table(
