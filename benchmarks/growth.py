@@ -29,12 +29,14 @@ def measure(*, rounds: int) -> dict[str, Points]:
     whole, streamed = Policy(max_error_body=1 << 23), Policy(max_error_body=1 << 10)
     bodies, pieces = [_body(size) for size in _BODY_BYTES], [_body(size) for size in _BODY_BYTES[:-1]]
     return {
-        "error JSON read whole": [_added(asgi_app(500, body=body), len(body), rounds, whole) for body in bodies],
-        "the same in 16 KiB messages": [_cut(body, 1 << 14, rounds, whole) for body in bodies],
-        "error JSON above max_error_body": [_cut(body, 1 << 14, rounds, streamed) for body in bodies],
-        f"the same in {_PIECE}-byte messages": [_cut(body, _PIECE, rounds, streamed) for body in pieces],
-        "SSE, a 140-byte event per message": [_events(count, rounds, whole) for count in _EVENT_COUNTS],
-        f"one long SSE event in {_PIECE}-byte messages": [_cut_event(body, rounds, whole) for body in pieces],
+        "whole error JSON, one message": [
+            _added(asgi_app(500, body=body), len(body), rounds, whole) for body in bodies
+        ],
+        "whole error JSON, 16 KiB messages": [_cut(body, 1 << 14, rounds, whole) for body in bodies],
+        "streamed error JSON, 16 KiB messages": [_cut(body, 1 << 14, rounds, streamed) for body in bodies],
+        f"streamed error JSON, {_PIECE}-byte messages": [_cut(body, _PIECE, rounds, streamed) for body in pieces],
+        "SSE, one 140-byte event per message": [_events(count, rounds, whole) for count in _EVENT_COUNTS],
+        f"SSE, one event in {_PIECE}-byte messages": [_cut_event(body, rounds, whole) for body in pieces],
     }
 
 
