@@ -417,7 +417,7 @@ def test_a_websocket_is_accepted_under_its_trace() -> None:
     install(app, runtime=Ledger().runtime())
     with TestClient(app).websocket_connect("/talk", headers={"X-Trace-Id": ID}) as session:
         assert session.receive_text() == ID
-        assert (b"x-trace-id", ID.encode()) in (session.extra_headers or [])
+        assert (b"x-trace-id", ID.encode()) in list(session.extra_headers or ())
 
 
 @pytest.mark.contract("C1", "G3")

@@ -10,8 +10,7 @@ from flask import Flask, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from tracegate.adapters import wsgi
-from tracegate.adapters.wsgi_environ import MARK
-from tracegate.core.exchange import Exchange, State
+from tracegate.adapters.wsgi_reply import exchange_in
 from tracegate.core.refusal import error_object
 from tracegate.errors import MissingTraceError
 from tracegate.integrations.flask_cors import ApplicationCors
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from flask import Response
     from flask.typing import ResponseReturnValue
 
+    from tracegate.core.exchange import Exchange
     from tracegate.core.policy import Policy
 
 __all__ = ["GatedFlask", "TraceGate"]
@@ -130,8 +130,8 @@ class GatedFlask(Flask):
     def make_response(self, rv: ResponseReturnValue | HTTPException) -> Response:
         """Return the reply for *rv*; Flask's own page for an unhandled exception becomes the standard error object."""
         if isinstance(rv, InternalServerError) and rv.original_exception is not None:
-            exchange = request.environ.get(MARK)
-            if isinstance(exchange, Exchange):
+            exchange = exchange_in(request.environ)
+            if exchange is not None:
                 missing = isinstance(rv.original_exception, MissingTraceError)
                 rv = _answer(rv.original_exception) if missing else self._standard_error(exchange)
         return super().make_response(rv)
@@ -160,9 +160,8 @@ class GatedFlask(Flask):
 
 def _answer(error: BaseException) -> ResponseReturnValue:
     """Let the exchange answer; its answer takes the place of this one (clause G3)."""
-    exchange = request.environ.get(MARK)
-    if not isinstance(exchange, Exchange):
+    exchange = exchange_in(request.environ)
+    if exchange is None:
         raise error
-    if exchange.state is State.OPEN:
-        exchange.fail(error)
+    exchange.fail(error)
     return "", _REFUSED
