@@ -218,6 +218,8 @@ def test_a_flask_application_in_a_fastapi_one_runs_under_the_outer_trace() -> No
         assert (reply.status, json.loads(reply.body)) == (200, {"trace": trace_of(reply)})
     assert is_standard_error(ask_asgi(outer, "/flask/crash"))
     assert ledger == []
+    assert error_of(ask_asgi(outer, "/flask/missing"))["details"] == ["trace_id_missing"]
+    assert [event.detail for event in ledger] == ["trace_id_missing"]
 
 
 def test_the_application_still_looks_like_itself() -> None:

@@ -211,6 +211,22 @@ def test_a_mounted_application_that_is_installed_too_adds_its_answers_only() -> 
     assert ledger == []
 
 
+@pytest.mark.contract("C4", "G3")
+def test_the_gate_answers_for_what_is_mounted() -> None:
+    """At any depth, also where the mounted application has run before; handlers of its own stay."""
+    deep, ran, own, app = service(), service(), service(), service()
+    assert ask_asgi(ran, "/crash").body == b"Internal Server Error"
+    own.add_exception_handler(Exception, own_page)
+    install(app, runtime=Ledger().runtime())
+    app.mount("/deep", Mount("/er", routes=[Mount("/", app=deep)]))
+    deep.mount("/ran", ran)
+    app.mount("/own", own)
+    for path in ("/deep/er", "/deep/er/ran"):
+        assert is_standard_error(ask_asgi(app, f"{path}/crash"))
+        assert error_of(ask_asgi(app, f"{path}/missing"))["details"] == ["trace_id_missing"]
+    assert error_of(ask_asgi(app, "/own/crash")) == {"sorry": ID, "trace_id": ID}
+
+
 @pytest.mark.contract("B8")
 def test_a_gate_around_an_installed_application_is_the_one_that_decides() -> None:
     """`TraceGate(app)` and `install(app)` together are one gate, and the standard error stays."""
@@ -348,6 +364,7 @@ def test_an_application_that_shares_its_handlers_works_without_a_gate() -> None:
     """Handlers copied to an application that is not installed answer as Starlette's own page does."""
     app, other = service(), service()
     install(app, runtime=Ledger().runtime())
+    assert ask_asgi(app, "/ok").status == 200
     other.exception_handlers = app.exception_handlers
     reply = ask_asgi(other, "/crash")
     assert (reply.status, reply.body) == (500, b"Internal Server Error")

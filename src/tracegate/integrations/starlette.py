@@ -13,7 +13,7 @@ from tracegate.core.exchange import Exchange, State
 from tracegate.errors import MissingTraceError
 from tracegate.integrations.mixin import mix_in
 from tracegate.integrations.starlette_cors import ApplicationCors
-from tracegate.integrations.starlette_routes import route_template
+from tracegate.integrations.starlette_routes import mounted_applications, route_template
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, MutableMapping
@@ -38,7 +38,7 @@ def install(app: Starlette, policy: Policy | None = None, *, runtime: Runtime | 
     The gate is the outermost layer whenever it is installed, before or after middleware, other instrumentation or the
     first request; installing it again changes nothing, and the first policy holds. An unhandled exception without a
     handler of the application's own, and a :class:`~tracegate.errors.MissingTraceError`, are answered with the standard
-    error object. A mounted application that is installed too adds nothing but those answers.
+    error object, also in Starlette applications that are mounted in it. One that is installed too adds nothing.
 
     Args:
         app: A Starlette application, or one of a subclass.
@@ -59,10 +59,7 @@ def install(app: Starlette, policy: Policy | None = None, *, runtime: Runtime | 
     gate.app = gated.serve_ungated
     gate.route_of = gated.route_template
     gate.terms.cors = ApplicationCors(app, gate.terms.cors)
-    app.exception_handlers.setdefault(MissingTraceError, _answer)
-    if _INTERNAL_ERROR not in app.exception_handlers:
-        app.exception_handlers.setdefault(Exception, _answer)
-    app.middleware_stack = None  # where it was built already, the next request builds it with those two
+    app.middleware_stack = None  # where it was built already, the next request builds it with the gate's answers
 
 
 class GatedStarlette(Starlette):
@@ -80,6 +77,8 @@ class GatedStarlette(Starlette):
 
     def serve_ungated(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one scope as the application did before; for the gate."""
+        if self.middleware_stack is None:
+            _answer_for(self)
         return super().__call__(scope, receive, send)
 
     def route_template(self, scope: MutableMapping[str, Any]) -> str | None:
@@ -93,6 +92,16 @@ class GatedStarlette(Starlette):
         """Return the root path that FastAPI sets before it looks at its routes."""
         root_path = getattr(self, "root_path", "")
         return {"root_path": root_path} if root_path else {}
+
+
+def _answer_for(app: Starlette) -> None:
+    """Have the gate answer for *app*, and what is mounted in it, what they have no handlers of their own for."""
+    app.exception_handlers.setdefault(MissingTraceError, _answer)
+    if _INTERNAL_ERROR not in app.exception_handlers:
+        app.exception_handlers.setdefault(Exception, _answer)
+    for mounted in mounted_applications(app.routes):
+        mounted.middleware_stack = None
+        _answer_for(mounted)
 
 
 async def _answer(request: Request, error: Exception) -> Response:

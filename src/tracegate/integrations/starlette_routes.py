@@ -1,9 +1,13 @@
-"""Which route template does a scope match, without running a handler (contract clause F2)?"""
+"""What does a route table say without running a handler?
+
+Which route template a scope matches (contract clause F2), and which applications are mounted.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from starlette.applications import Starlette
 from starlette.routing import Match
 
 if TYPE_CHECKING:
@@ -11,7 +15,7 @@ if TYPE_CHECKING:
 
     from starlette.routing import BaseRoute
 
-__all__ = ["route_template"]
+__all__ = ["mounted_applications", "route_template"]
 
 
 def route_template(routes: Iterable[BaseRoute], scope: MutableMapping[str, Any]) -> str | None:
@@ -25,6 +29,16 @@ def route_template(routes: Iterable[BaseRoute], scope: MutableMapping[str, Any])
     """
     root_path = scope.get("app_root_path", scope.get("root_path", ""))  # a mount moves root_path on, in place
     return _search(routes, {"method": "GET", **scope, "root_path": root_path, "path_params": {}})
+
+
+def mounted_applications(routes: Iterable[BaseRoute]) -> Iterator[Starlette]:
+    """Yield the Starlette applications that are mounted in a route table, but not what is mounted in those."""
+    for route in _flat(routes):
+        mounted: object = getattr(route, "app", None)
+        if isinstance(mounted, Starlette):
+            yield mounted
+        else:
+            yield from mounted_applications(getattr(route, "routes", ()))
 
 
 def _search(routes: Iterable[BaseRoute], scope: dict[str, Any]) -> str | None:
