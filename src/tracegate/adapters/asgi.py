@@ -77,7 +77,9 @@ class TraceGate:
             if isinstance(decision, Refused):
                 return await refuse(self, decision, scope, headers, receive, send)
             trace = decision
-        exchange = Exchange(self.terms, trace, scope.get("method", "GET"), scope.get("path", ""), headers)
+        exchange = Exchange(
+            self.terms, trace, scope.get("method", "GET"), scope.get("path", ""), headers, scope.get("raw_path")
+        )
         inner = admitted(scope, exchange)
         if kind == "websocket":
             return await serve_websocket(self, exchange, inner, receive, send)
@@ -87,16 +89,19 @@ class TraceGate:
 
         def first(message: Message) -> Awaitable[None]:
             nonlocal forward, reply
-            if message["type"] == "http.response.start" and "trailers" not in message:
+            kind = message["type"]
+            if kind == "http.response.body":
+                left, more = exchange.remaining, message.get("more_body", False)
+                size = len(message.get("body", b""))
+                if exchange.state is _PASSING and (left == size and not more or exchange.fits(size, more=more)):
+                    return send(message)
+            elif kind == "http.response.start" and "trailers" not in message:
                 lines = exchange.start(message["status"], message.get("headers", ()))
                 if lines is not None:
                     if exchange.remaining < 0:
                         forward = send
                     message = message.copy()
                     message["headers"] = lines
-                    return send(message)
-            elif exchange.state is _PASSING and message["type"] == "http.response.body":
-                if exchange.fits(len(message.get("body", b"")), more=message.get("more_body", False)):
                     return send(message)
             reply = Reply(exchange, send, self, inner)
             forward = reply.send
@@ -130,7 +135,7 @@ class TraceGate:
                 await reply.fail(error)
             raise
         else:
-            if exchange.state is _PASSING and was_last(last):
+            if exchange.state is _PASSING and (last["type"] == "http.response.body" and not last.get("more_body") or was_last(last)):
                 forward = send  # no cycle is left for the garbage collector
             else:
                 reply = reply or Reply(exchange, send, self, inner)

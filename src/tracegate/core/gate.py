@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from tracegate.core.trace import Origin, Trace
-from tracegate.core.trace_id import TraceId, parse_trace_id
+from tracegate.core.trace_id import TraceId, is_canonical, parse_trace_id
 from tracegate.core.w3c import TraceParent, parse_traceparent, parse_tracestate
 
 if TYPE_CHECKING:
@@ -75,10 +75,7 @@ class Gate:
                 if value is not None or line[0] == b"traceparent":
                     return None
                 value = line[1]
-        if value is None:
-            return None
-        trace_id = parse_trace_id(value, self.policy.formats)
-        return None if trace_id is None else Trace(trace_id, "header")
+        return Trace(TraceId(value), "header") if value is not None and is_canonical(value) else None
 
     def decide(  # noqa: PLR0913 - the primitives of one request head
         self,

@@ -53,7 +53,7 @@ _JSON_TYPE = re.compile(rb"application/(?:[!#$&^_.+\-0-9a-z]+\+)?json")
 
 # What a line means. PLAIN and the media are the values that the hot path meets.
 _PLAIN, _JSON, _SSE, _TEXT, _LENGTH, _TRACE, _CORS, _TRACERESPONSE, _OTHER_TYPE, _PADDED = range(10)
-_UNREMARKABLE, _REMARKABLE = -1, -2
+_NO_LENGTH, _REMARKABLE = -1, -2
 _MEDIA_LINES = {_JSON: Media.JSON, _SSE: Media.SSE, _TEXT: Media.TEXT, _OTHER_TYPE: Media.OTHER}
 _TRACKED = {
     b"content-length": _LENGTH,
@@ -98,42 +98,48 @@ class HeadReader:
         trace_header: The trace header's name, lower-case.
     """
 
-    __slots__ = ("_glances", "_lines", "_trace_header")
+    __slots__ = ("_lengths", "_lines", "_trace_header", "_unremarkable")
 
     def __init__(self, trace_header: bytes) -> None:
         self._trace_header = trace_header
         self._lines: dict[tuple[bytes, bytes], int] = {}
-        self._glances: dict[tuple[bytes, bytes], int] = {}
+        self._unremarkable: set[tuple[bytes, bytes]] = set()
+        self._lengths: dict[tuple[bytes, bytes], int] = {}
 
     def glance(self, headers: Headers) -> int | None:
         """Return the declared length (-1: none) of a head that needs no look, in one pass; else None.
 
         Such a head has nothing that the contract speaks of: no event stream, no CORS, no trace of its own.
         """
-        glances, length = self._glances, -1
+        unremarkable, length = self._unremarkable, -1
         try:
             for line in headers:
-                found = glances.get(line)
-                if found is None:
-                    found = self._look(line)
-                if found != _UNREMARKABLE:
-                    if found < 0 or length >= 0:
-                        return None
-                    length = found
+                if line not in unremarkable:
+                    found = self._lengths.get(line)
+                    if found is None:
+                        found = self._look(line)
+                    if found != _NO_LENGTH:
+                        if found < 0 or length >= 0:
+                            return None
+                        length = found
         except TypeError:  # a line that is no tuple: read() makes one of it
             return None
         return length
 
     def _look(self, line: tuple[bytes, bytes]) -> int:
-        """Return the length that a line declares, or whether it is remarkable; remember it where it recurs."""
+        """Return the length that a new *line* declares, _NO_LENGTH or _REMARKABLE; remember it where it recurs."""
         meaning = self._learn(line)
+        recurs = line in self._lines
         if meaning == _LENGTH and line[1].isdigit() and len(line[1]) <= _MAX_DIGITS:
-            found = int(line[1])
-        else:
-            found = _UNREMARKABLE if meaning in (_PLAIN, _JSON, _TEXT, _OTHER_TYPE) else _REMARKABLE
-        if line in self._lines and len(self._glances) < _CACHE_LINES:
-            self._glances[line] = found
-        return found
+            length = int(line[1])
+            if recurs:
+                self._lengths[line] = length
+            return length
+        if meaning not in (_PLAIN, _JSON, _TEXT, _OTHER_TYPE):
+            return _REMARKABLE
+        if recurs:
+            self._unremarkable.add(line)
+        return _NO_LENGTH
 
     def read(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> ReplyHead | str:
         """Return the head, or why a server would refuse or mangle it (clause C10).
