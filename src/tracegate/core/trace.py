@@ -62,5 +62,8 @@ class Trace(msgspec.Struct, eq=False, frozen=True):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Trace) and self.id == other.id
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self.id)

@@ -153,6 +153,10 @@ class TraceId(msgspec.Struct, frozen=True, eq=False, gc=False):
             return NotImplemented
         return self.number == other.number
 
+    def __ne__(self, other: object) -> bool:
+        """Return whether *other* is anything else; said because a Struct would compare identities."""
+        return not self == other
+
     def __hash__(self) -> int:
         """Return the hash of the number."""
         return hash(self.number)
@@ -164,6 +168,10 @@ class TraceId(msgspec.Struct, frozen=True, eq=False, gc=False):
     def __repr__(self) -> str:
         """Return the spelling, between angle brackets."""
         return f"<TraceId {self.text}>"
+
+    def __reduce__(self) -> tuple[Callable[[str, tuple[str, ...]], TraceId], tuple[str, tuple[str, ...]]]:
+        """Copy and unpickle by parsing again, so that no trace id comes from bytes that were not checked."""
+        return TraceId.from_text, (self.text, (self.spelled_in,))
 
 
 def is_canonical(raw: bytes) -> bool:

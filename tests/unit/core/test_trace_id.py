@@ -322,16 +322,6 @@ def test_a_trace_is_named_by_every_spelling_of_its_number(trace: TraceId, raw: b
     assert trace.is_named_by(raw) is named
 
 
-def test_a_trace_id_cannot_be_made_without_a_check() -> None:
-    """The constructor refuses whatever it is given."""
-    with pytest.raises(TypeError, match="from_text"):
-        TraceId()
-    with pytest.raises(TypeError, match="from_text"):
-        TraceId(UUID_TEXT)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="from_text"):
-        parsed(HEX.encode()).__init__()
-
-
 @pytest.mark.contract("A1")
 @pytest.mark.parametrize("name", ["raw", "text", "number", "w3c", "other"])
 def test_a_trace_id_cannot_be_changed(name: str) -> None:
