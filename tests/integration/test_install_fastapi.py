@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
@@ -13,6 +15,7 @@ from typing import Annotated, Any
 import anyio
 import pytest
 from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response, WebSocket
+from fastapi.openapi.models import OpenAPI
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.testclient import TestClient
@@ -145,6 +148,24 @@ def test_overrides_and_the_class_stay() -> None:
     assert (isinstance(app, Service), app.motto(), app.title, type(app).__name__) == (
         True, "hold fast", "Orders", "Service",
     )  # fmt: skip
+
+
+def test_instrumentation_that_replaces_the_names_of_the_frameworks_does_not_matter() -> None:
+    """OpenTelemetry puts subclasses under `fastapi.FastAPI` and `flask.Flask`, before or after this is imported."""
+    code = """
+import fastapi, flask
+applications = fastapi.FastAPI(), flask.Flask("shop")
+fastapi.FastAPI = type("Instrumented", (fastapi.FastAPI,), {})
+flask.Flask = type("Instrumented", (flask.Flask,), {})
+from tracegate.integrations.fastapi import install
+from tracegate.integrations.flask import TraceGate
+for application in (applications[0], fastapi.FastAPI()):
+    install(application)
+for application in (applications[1], flask.Flask("shop")):
+    TraceGate(application)
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_starlette_application_is_told_where_to_go() -> None:
@@ -432,6 +453,7 @@ def test_the_document_says_what_the_gate_adds() -> None:
     with TestClient(app, headers={"X-Trace-Id": ID}) as client:
         document = client.get("/openapi.json").json()
     get_item, health = document["paths"]["/items/{number}"]["get"], document["paths"]["/health"]["get"]
+    assert OpenAPI.model_validate(document).paths is not None
     assert set(get_item["responses"]) == {"200", "404", "409", "422"}
     assert all("X-Trace-Id" in response["headers"] for response in get_item["responses"].values())
     required = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi.applications import FastAPI  # instrumentation replaces the name in the package itself
 
 from tracegate.integrations import starlette
 from tracegate.integrations.mixin import mix_in

@@ -6,7 +6,8 @@ from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, request
+from flask import request
+from flask.app import Flask  # instrumentation replaces the name in the package itself
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from tracegate.adapters import wsgi

@@ -23,7 +23,7 @@ _RESPONSES = "#/components/responses/"
 _REFUSED = "409"
 _ERRORS = ("4", "5")
 
-_TRACE_ID = {"type": "string", "examples": ["4bf92f35-77b3-4da6-a3ce-929d0e0e4736"]}
+_TRACE_ID = {"type": "string", "description": "The id that a request and everything it causes is traced by."}
 _TRACE_ERROR: _Json = {
     "title": "TraceError",
     "description": "The trace contract was broken: by the request, or by what the service was about to answer.",
@@ -85,7 +85,7 @@ class _Document:
                 "name": name,
                 "in": "header",
                 "required": self._mode(path) == "require" and not exempt,
-                "description": "The id that this request and everything it causes is traced by.",
+                "example": "4bf92f35-77b3-4da6-a3ce-929d0e0e4736",
                 "schema": _TRACE_ID,
             }
         )
@@ -106,8 +106,7 @@ class _Document:
             response = self._resolved(reference, _RESPONSES)
             headers = response.setdefault("headers", {})
             if not any(name.lower() == self._policy.header.lower() for name in headers):
-                description = "The trace id of the request"
-                headers[self._policy.header] = {"required": True, "description": description, "schema": _TRACE_ID}
+                headers[self._policy.header] = {"required": True, "schema": _TRACE_ID}
             for media_type, content in response.get("content", {}).items():
                 if media_type == "text/event-stream":
                     content.setdefault("x-trace-id", "Each event: a member of its JSON data, or its last field line")
