@@ -40,7 +40,7 @@ EVENTS = [
     _event("an object", b'data: {"a":1}\n\n', *_member(b"data: ", b'"a":1}\n\n')),
     _event("an object without a space", b'data:{"a":1}\r\n\r\n', *_member(b"data:", b'"a":1}\r\n\r\n')),
     _event("an empty object", b"data: {}\n\n", b"data: {" + MEMBER + b"}\n\n"),
-    _event("an object over two lines", b'data: {"a":1,\ndata: "b":2}\n\n', *(b'data: {%s,"a":1,\ndata: "b":2}\n\n' % MEMBER, b'data: {"a":1,\ndata: "b":2,%s}\n\n' % MEMBER)),
+    _event("an object over two lines", b'data: {"a":1,\ndata: "b":2}\n\n', b'data: {"a":1,\ndata: "b":2}\n' + LINE + b"\n\n"),
     _event("an object with its trace", b'data: {"trace_id":"%s"}\n\n' % OWN.upper(), b'data: {"trace_id":"%s"}\n\n' % OWN.upper()),
     _event("an object with a null trace", b'data: {"trace_id":null}\n\n', b"data: {" + MEMBER + b"}\n\n"),
     _event("a line with its trace", b"data: x\ntrace_id: %s\n\n" % OWN, b"data: x\ntrace_id: %s\n\n" % OWN),

@@ -7,7 +7,7 @@ exchange is a :class:`Plan`; ``drivers.asgi_application`` and ``drivers.wsgi_app
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias
 
 __all__ = [
@@ -38,8 +38,20 @@ def spellings(text: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     return text.lower(), text.upper(), bare.lower(), bare.upper()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class _Brief:
+    """Shows only what is not the default: a failing example is read by people."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        named = [(each.name, getattr(self, each.name)) for each in fields(self)]  # type: ignore[arg-type]  a dataclass
+        plain = type(self)()
+        shown = ", ".join(f"{name}={value!r}" for name, value in named if value != getattr(plain, name))
+        return f"{type(self).__name__}({shown})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Request(_Brief):
     """One HTTP request, as the server hands it over."""
 
     method: str = "GET"
@@ -81,8 +93,8 @@ class Fault(enum.Enum):
     SEND_AFTER_END = "sends more after its last message (ASGI only)"
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+@dataclass(frozen=True, slots=True, repr=False)
+class Shape(_Brief):
     """How the application speaks: legal variations of one protocol that must not matter."""
 
     headers_as: Literal["list", "tuple", "iterator", "lists", "reused"] = "list"
@@ -100,8 +112,8 @@ class Shape:
     restarts: tuple[int, Headers] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan(_Brief):
     """One reply of an application, and what goes wrong with it."""
 
     status: int = 200
@@ -118,8 +130,8 @@ class Plan:
         return b"".join(self.chunks)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+@dataclass(frozen=True, slots=True, repr=False)
+class Settings(_Brief):
     """An operator's decisions, in the contract's own words."""
 
     mode: Literal["require", "mint", "observe"] = "require"

@@ -24,7 +24,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 AsgiApplication: TypeAlias = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 3.0
 """How long an exchange may take before it counts as hung."""
 
 _LOOP = asyncio.new_event_loop()

@@ -45,7 +45,7 @@ def asgi_application(plan: Plan, notes: Notes) -> AsgiApplication:
             if message["type"] == "http.response.body":
                 notes.ask()
             await send(message)
-        if plan.shape.waits_for_disconnect:
+        if plan.shape.waits_for_disconnect and plan.fault is Fault.NONE:
             while notes.received[-1:] != ["http.disconnect"]:
                 notes.received.append((await receive())["type"])
         notes.look()

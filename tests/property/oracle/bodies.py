@@ -45,7 +45,7 @@ def kind_of(request: Request, settings: Settings, plan: Plan) -> Kind:
         return "stream" if request.method != "HEAD" else "head"
     if plan.status >= 400 and head.is_json(headers):
         return "error" if request.method != "HEAD" else "head"
-    if plan.status >= 400 and settings.error_bodies == "json" and head.media_type(headers) in (b"text/plain", b"text/html"):
+    if plan.status >= 400 and settings.error_bodies == "json" and head.media_type(headers).startswith(b"text/"):
         return "envelope" if request.method != "HEAD" else "head"
     if plan.status < 400 and settings.bodies == "all" and head.is_json(headers):
         return "success" if request.method != "HEAD" else "head"
@@ -53,7 +53,7 @@ def kind_of(request: Request, settings: Settings, plan: Plan) -> Kind:
 
 
 def judges_of(kind: Kind, request: Request, settings: Settings, plan: Plan, decision: Decision) -> dict[str, Judge]:
-    """Return the replies that the body's law allows; the name ``refused`` stands for a 409 (its judge is not here)."""
+    """Return the replies that the body's law allows; the judges of ``refused`` and ``crashed`` are not here."""
     own = head.values(plan.headers, b"x-trace-id")
     laws = _Laws(request, settings, plan, decision, own)
     match kind:
@@ -109,12 +109,12 @@ class _Laws:
         state = naming(body, document, self.number) if document is not None else "absent"
         laws: dict[str, Judge] = {}
         if state == "equal":
-            laws["untouched (D1, equal)"] = self.untouched
+            laws["untouched (D1, equal)"] = self.untouched_bytes
         if state in ("absent", "empty", "mixed") or coding:
             laws["the member of D1"] = self.member(body, mark)
         if state in ("unequal", "mixed"):
             laws = laws if state == "mixed" else {}
-            laws["untouched (D1, kept)" if self.delivers else "refused"] = self.untouched
+            laws["untouched (D1, kept)" if self.delivers else "refused"] = self.untouched_bytes
         return laws
 
     def _too_long(self, body: bytes) -> dict[str, Judge]:
@@ -143,7 +143,8 @@ class _Laws:
         """D6, and D7 for an event that names another trace."""
         body = decoded(head.coding(self.plan.headers), self.plan.body)
         if body is None:
-            return {"untouched (C8)": self.untouched, "the standard error": self.coded, "unterminated": self.unterminated}
+            # Not one clause says what becomes of a stream that cannot be read; anything but a clean stream without marks.
+            return {"crashed": self.coded, "the standard error (D5)": self.coded, "no clean end (E4)": self.unterminated}
         at = first_conflict(body, self.number, self.settings)
         if at is None or self.delivers:
             return {"the marked stream of D6": self.stream(body)}
@@ -163,8 +164,9 @@ class _Laws:
         return faults
 
     def untouched_bytes(self, reply: Reply) -> list[str]:
-        """The same bytes, whatever the messages; Content-Length may be gone."""
-        faults = self._head(reply) + header_faults(self.plan.headers, reply, may_drop=_REWRITTEN | DIGESTS | {b"etag"})
+        """The same bytes, whatever the messages; above the bound what describes their length or digest may be gone."""
+        may_drop = _REWRITTEN | DIGESTS | {b"etag"} if self._is_long else set()
+        faults = self._head(reply) + header_faults(self.plan.headers, reply, may_drop=may_drop)
         return faults if reply.body == self.plan.body else [*faults, "the body changed"]
 
     def head(self, reply: Reply) -> list[str]:
@@ -286,15 +288,17 @@ class _Laws:
             codes=codes_of(self.plan.status),
             details=[],
             extra=extra,
+            cached=head.values(self.plan.headers, b"cache-control"),
         )
 
     def _others(self, reply: Reply, *, same_type: bool = False) -> list[str]:
         """Judge the headers beside a body that was rewritten (D2, D5)."""
         gone = _gone(self.plan) | ({b"content-encoding"} if head.coding(self.plan.headers) else set())
+        may_drop, may_add = {b"content-encoding"}, {b"content-length"}
         if not same_type:
-            gone |= {b"content-type", b"cache-control"}
-        may_add = {b"content-length"} if same_type else {b"content-length", b"content-type", b"cache-control"}
-        faults = header_faults(self.plan.headers, reply, drop=gone, may_drop={b"content-encoding"}, may_add=may_add)
+            gone |= {b"content-type"}
+            may_drop, may_add = may_drop | {b"cache-control"}, may_add | {b"content-type", b"cache-control"}
+        faults = header_faults(self.plan.headers, reply, drop=gone, may_drop=may_drop, may_add=may_add)
         length = head.declared_length(reply.headers)
         if length not in (None, len(reply.body)):
             faults.append(f"content-length {length} for {len(reply.body)} bytes")

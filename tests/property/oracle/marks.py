@@ -124,15 +124,17 @@ def _block_faults(old: sse_text.Block, new: sse_text.Block, spelling: bytes, *, 
         return [] if old == new else [f"a block without data changed to {new.raw!r}"]
     document = object_in(old.data)
     is_rpc = document is not None and any(member.name == "jsonrpc" for member in document.members)
+    # "multi-line data reach the client as sent": only a line of its own can mark it.
+    takes_line = document is None or is_rpc or field_only or sum(line.name == b"data" for line in old.lines) > 1
     named_by_line = any(line.name == b"trace_id" and number_of(line.value) == number for line in old.lines)
     named_by_member = document is not None and naming(old.data, document, number) == "equal"
     if old == new:
         return [] if named_by_line or named_by_member else [f"not marked: {new.raw[:200]!r}"]
     if len(new.lines) == len(old.lines) + 1:
-        if document is not None and not is_rpc and not field_only:
+        if not takes_line:
             return [f"an object marked by a line: {new.raw[:200]!r}"]
         return _line_faults(old, new, spelling)
-    if document is None or is_rpc or field_only:
+    if document is None or takes_line:
         return [f"data changed: {new.raw[:200]!r}"]
     changed = [(a, b) for a, b in zip(old.lines, new.lines, strict=False) if a != b]
     faults = object_faults(old.data, new.data, spelling)

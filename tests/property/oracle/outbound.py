@@ -14,10 +14,10 @@ from tests.property.drivers.record import Notes, Reply, Transport
 from tests.property.oracle import bodies, head
 from tests.property.oracle.ids import number_of
 from tests.property.oracle.inbound import Bound, Decision
-from tests.property.oracle.judges import REPRESENTATION, error_faults, header_faults, id_faults
+from tests.property.oracle.judges import DIGESTS, REPRESENTATION, error_faults, header_faults, id_faults
 from tests.property.plan import Fault, Plan, Request, Settings
 
-__all__ = ["Case", "verdict"]
+__all__ = ["Case", "has_wrong_length", "verdict"]
 
 Judge: TypeAlias = Callable[[Reply], list[str]]
 
@@ -77,18 +77,16 @@ def _exception_faults(case: Case, reply: Reply, notes: Notes) -> list[str]:
             return [f"raised after {reply.raised_after} of {reply.sends} sends"]
         if case.transport == "wsgi" and plan.raises.is_answered and reply.raised_from != "next":
             return [f"raised from {reply.raised_from!r}, not from __next__"]
-    elif plan.fault is Fault.NONE and reply.raised is not None and raised is None and not _is_broken_length(case):
+    elif plan.fault is Fault.NONE and reply.raised is not None and raised is None and not has_wrong_length(case.request, case.plan):
         return [f"out of nothing came {reply.raised!r}"]
     return []
 
 
-def _is_broken_length(case: Case) -> bool:
-    if case.request.method == "HEAD" or case.plan.status in (204, 304):
+def has_wrong_length(request: Request, plan: Plan) -> bool:
+    """Say whether *plan* declares another length than its body has, and it matters."""
+    if request.method == "HEAD" or plan.status in (204, 304) or not head.is_legal(200, plan.headers):
         return False
-    return head.is_legal(200, case.plan.headers) and head.declared_length(case.plan.headers) not in (
-        None,
-        len(case.plan.body),
-    )
+    return head.declared_length(plan.headers) not in (None, len(plan.body))
 
 
 def _allowed(case: Case) -> dict[str, Judge]:
@@ -116,9 +114,11 @@ def _delivered(case: Case) -> dict[str, Judge]:
         judges = {name: judge for name, judge in judges.items() if name != "refused"}
         judges["the refusal of D1"] = _refusal(case)
         judges["no clean end (E4)"] = _broken(case)
+    if "crashed" in judges:
+        judges["crashed"] = _crash(case)
     is_held = kind in ("error", "stream", "envelope") or case.transport == "wsgi"
     answered = plan.raises.is_answered
-    if _is_broken_length(case):
+    if has_wrong_length(case.request, case.plan):
         judges = {"no clean end (C5)": _broken(case)}
         if is_held:
             judges["the 500 of C4"] = _crash(case)
@@ -184,7 +184,8 @@ def _refusal(case: Case) -> Judge:
             details=["trace_overwrite_refused"],
             extra={"refused_status": {b"%d" % case.plan.status}},
         )
-        gone = {name.lower() for name, _ in case.plan.headers if name.lower().startswith(b"content-")} | REPRESENTATION
+        gone = {name.lower() for name, _ in case.plan.headers if name.lower().startswith(b"content-")}
+        gone |= REPRESENTATION | DIGESTS
         added = (b"content-type", b"content-length", b"cache-control", b"vary")
         return faults + header_faults(case.plan.headers, reply, drop=gone, may_add=added)
 
