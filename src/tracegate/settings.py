@@ -1,7 +1,8 @@
 """What do the environment and ``pyproject.toml`` say? The only reader of ``os.environ``.
 
 ``TRACEGATE_<NAME>`` wins over ``name`` in ``[tool.tracegate]`` of the file that ``TRACEGATE_CONFIG`` names (default:
-``pyproject.toml`` in the working directory). In the environment a tuple is written ``a,b`` and a mapping ``/path/*=value,…``.
+``pyproject.toml`` in the working directory). In the environment a tuple is written ``a,b`` and a mapping
+``/path/*=value,…``.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ def _policy(values: Mapping[str, tuple[str, object]], faults: list[tuple[str, st
     try:
         policy = Policy(**given)
     except ConfigurationError as error:
-        faults += [(sources.get(name, name), problem) for name, problem in error.faults]
+        raise ConfigurationError(
+            (*faults, *((sources.get(name, name), problem) for name, problem in error.faults))
+        ) from None
     if faults:
         raise ConfigurationError(tuple(faults))
     return policy

@@ -18,14 +18,15 @@ straight through. ::
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Unpack
 
 import msgspec
 
-from tracegate.core.events import KIND_BY_DETAIL, Event, Kind, Severity, Stage
+from tracegate.core.events import KIND_BY_DETAIL, Event, Kind, Stage
+from tracegate.core.facts import Facts, reply_event
 from tracegate.core.head import Headers, ReplyHead
 from tracegate.core.refusal import REFUSED_STATUS, ErrorObject, error_object, refusal_object, retained
+from tracegate.core.reply import Part, Signal, Start, State
 from tracegate.core.rewrite.choose import Treatment, choose, is_bodiless
 from tracegate.core.rewrite.error_body import ErrorBody
 from tracegate.core.rewrite.event_body import EventBody
@@ -47,41 +48,7 @@ _BODILESS = frozenset((204, 205, 304))
 _INTERNAL_ERROR = 500
 _WRONG_LENGTH = "The body is shorter or longer than its declared length."
 
-
-class State(IntEnum):
-    """Where a reply stands. Up to EMPTY nothing has left."""
-
-    OPEN = 0
-    HELD = 1
-    WAITING = 2
-    EMPTY = 3
-    PASSING = 4
-    TREATED = 5
-    CLOSING = 6
-    REPLACED = 7
-    DONE = 8
-    ABORTED = 9
-
-
 _OPEN, _PASSING = State.OPEN, State.PASSING  # for the hot path: an enum's attribute costs a look-up
-
-
-class Signal(IntEnum):
-    """How a body ends."""
-
-    END = 0
-    ABORT = 1
-
-
-class Start(NamedTuple):
-    """A head to send, and whether trailers follow its body."""
-
-    status: int
-    headers: Headers
-    trailers: bool = False
-
-
-Part = Start | bytes | Signal
 
 
 class Exchange(msgspec.Struct, eq=False):
@@ -357,7 +324,7 @@ class Exchange(msgspec.Struct, eq=False):
         unsent = self.state <= State.EMPTY
         if not recorded:
             left = REFUSED_STATUS if unsent else status
-            self._record(KIND_BY_DETAIL[detail], stage, error.message, status=left, refused=status, detail=detail)
+            self._record(KIND_BY_DETAIL[detail], stage, error.message, status=left, refused_status=status, detail=detail)
         if unsent:
             self._replace(error, retained(head.headers) if head is not None else [])
         else:
@@ -414,42 +381,15 @@ class Exchange(msgspec.Struct, eq=False):
     def _look_at_traceresponse(self, value: bytes) -> None:
         named = value.split(b"-")
         if len(named) > 1 and named[1].decode("latin-1") != self.trace.w3c:
-            self._note_kept("head", "traceresponse names another trace; it was left as it is.")
+            message = "traceresponse names another trace; it was left as it is."
+            self._record("trace_overwrite_refused", "head", message, status=self.status, would_refuse=True)
 
-    def _note_kept(self, stage: Stage, message: str = "Another trace in the reply was delivered, as configured.") -> None:
-        status = self.status
-        self._record("trace_overwrite_refused", stage, message, status=status, would_refuse=True)
+    def _note_kept(self, stage: Stage) -> None:
+        message = "Another trace in the reply was delivered, as configured."
+        self._record("trace_overwrite_refused", stage, message, status=self.status, would_refuse=True)
 
-    def _record(  # noqa: PLR0913 - the columns of one event
-        self,
-        kind: Kind,
-        stage: Stage,
-        message: str,
-        *,
-        status: int | None = None,
-        refused: int | None = None,
-        detail: str | None = None,
-        would_refuse: bool = False,
-    ) -> None:
-        severity: Severity = "warning" if would_refuse else "error"
-        event = Event(
-            kind=kind,
-            severity=severity,
-            component="tracegate.exchange",
-            message=message,
-            trace_id=self.trace.trace_id,
-            client_trace_id=self.trace.client_trace_id,
-            parent_trace_id=self.trace.parent_trace_id,
-            method=self.method,
-            transport=self.transport,
-            stage=stage,
-            status=status,
-            refused_status=refused,
-            mode=self.terms.gate.mode_of(self.path, self.raw_path),
-            detail=detail,
-            would_refuse=would_refuse,
-        )
-        self._events += (event,)
+    def _record(self, kind: Kind, stage: Stage, message: str, **facts: Unpack[Facts]) -> None:
+        self._events += (reply_event(self, kind, stage, message, **facts),)
 
 
 _TAKES_BODY = (State.HELD, State.WAITING, State.TREATED)

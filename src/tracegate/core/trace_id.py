@@ -95,8 +95,8 @@ class TraceId(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A 128-bit number that is never zero, and the spelling under which its caller knows it.
 
     Immutable. Equality and hash go by the number; everything that leaves the process carries the spelling. Made by
-    :func:`parse_trace_id` (from the wire), :func:`mint_trace_id` and :meth:`from_text` (from code), which check what they
-    are given; never directly.
+    :func:`parse_trace_id` (from the wire), :func:`mint_trace_id` and :meth:`from_text` (from code), which check what
+    they are given; never directly.
 
     Attributes:
         raw: The spelling as it came, byte for byte; 1 to 128 bytes, ASCII.

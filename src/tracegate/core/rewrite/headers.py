@@ -40,12 +40,12 @@ def rewritten(
     """
     gone = _OF_THE_BYTES | _OF_THE_CODING if decoded else _OF_THE_BYTES
     found: Headers = []
-    placed = length is None
+    size = None if length is None else b"%d" % length
     for line in headers:
         key = line[0].lower()
-        if key == b"content-length" and not placed:
-            found.append((line[0], b"%d" % length))
-            placed = True
+        if key == b"content-length" and size is not None:
+            found.append((line[0], size))
+            size = None
         elif key in gone or (key == b"etag" and not line[1].startswith(b"W/")):
             continue
         elif key == b"transfer-encoding" and length is not None:
@@ -54,6 +54,6 @@ def rewritten(
             found.append((line[0], media_type))
         else:
             found.append(line)
-    if not placed:
-        found.append((b"content-length", b"%d" % length))
+    if size is not None:
+        found.append((b"content-length", size))
     return found

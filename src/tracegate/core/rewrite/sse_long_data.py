@@ -1,13 +1,15 @@
 """What of an event can go out before it is whole, so that the trace can still go into its data?
 
 The data is spliced while it passes. What the splicer withholds also holds back what follows: where no member may mark
-the event after all, that goes out as it came.
+the event after all, that goes out as it came. The splicer sees what a client does, U+FFFD for what is not UTF-8: where
+that happens the data is not spliced, and still must not name another trace.
 
 Source: contract clauses D1 and D6.
 """
 
 from __future__ import annotations
 
+import codecs
 from typing import TYPE_CHECKING, Final, final
 
 from tracegate.core.rewrite.json_grammar import BLANKS
@@ -34,15 +36,16 @@ class LongData:
         may_splice: A member may carry the trace.
 
     Attributes:
-        conflict: The data names another trace.
+        conflict: The data names another trace. It is not followed any longer.
     """
 
-    __slots__ = ("_begun", "_behind", "_is_json_rpc", "_out", "_recent", "_splicer", "_splices", "conflict")
+    __slots__ = ("_begun", "_behind", "_decoder", "_is_json_rpc", "_out", "_recent", "_splicer", "_splices", "conflict")
 
     def __init__(self, trace: TraceId, *, may_splice: bool) -> None:
         self._splicer: ObjectSplicer | None = ObjectSplicer(trace)  # None: nothing to look for
         self._splices = may_splice  # if not, the splicer only watches
         self._begun = False  # there was more than white space
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._is_json_rpc = False
         self._recent = b""  # the name jsonrpc may have begun in it
         self._behind = bytearray()  # what came after what the splicer withholds
@@ -68,7 +71,7 @@ class LongData:
         """Send the next piece of the data on, spliced where that is what becomes of it."""
         self._look_for_json_rpc(data)
         text = data.rstrip(BLANKS)
-        if text and not self._can_be_object(text):
+        if text and not self._may_be_object(text):
             self.give_up()
         self._feed(text)
         # Behind the end there may be more blanks than the splicer waits for, and then what makes it no object.
@@ -76,6 +79,10 @@ class LongData:
             self.pass_on(data[len(text) :])
         else:
             self._feed(data[len(text) :])
+
+    def end_line(self) -> None:
+        """Take note that the line of data ends: a character that is not whole will not be."""
+        self._feed(b"", final=True)
 
     def begin_line(self) -> None:
         """Take note that the data goes on in another line, where no member can be put in."""
@@ -88,6 +95,8 @@ class LongData:
         """Look no longer for an object, nor for what it says."""
         self._stop_splicing()
         self._splicer = None
+        self._out.append(self._unfinished)
+        self._decoder.reset()
 
     def end(self) -> bool:
         """Send everything on that was held; return whether a member carries the trace."""
@@ -98,6 +107,10 @@ class LongData:
                 return True
         self._stop_splicing()
         return False
+
+    @property
+    def _unfinished(self) -> bytes:
+        return self._decoder.getstate()[0]
 
     @property
     def _withheld(self) -> bytes:
@@ -113,24 +126,28 @@ class LongData:
             self._recent = window[-_LONGEST_NAME:]
             self._is_json_rpc = JSON_RPC_NAME.search(window) is not None
 
-    def _can_be_object(self, text: bytes) -> bool:
+    def _may_be_object(self, text: bytes) -> bool:
         if self._begun:
             return not self._is_closed
-        self._begun = bool(text)
+        self._begun = True
         return text.lstrip(BLANKS).startswith(b"{")
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: bytes, *, final: bool = False) -> None:
         if self._splicer is None:
             self._out.append(data)
             return
-        spliced = self._splicer.feed(data)
-        self._out.append(spliced if self._splices else data)
+        whole = self._unfinished + data
+        seen = self._decoder.decode(data, final).encode()
+        whole = whole[: len(whole) - len(self._unfinished)]
+        if seen != whole:
+            self._stop_splicing()
+        spliced = self._splicer.feed(seen)
+        self._out.append(spliced if self._splices else whole)
         self._heed(self._splicer.fault)
 
     def _heed(self, fault: Fault | None) -> None:
-        if fault == "overwrite":
-            self.conflict = True
-        elif fault == "malformed":
+        if fault is not None:
+            self.conflict = fault == "overwrite"
             self.give_up()
 
     def _stop_splicing(self) -> None:

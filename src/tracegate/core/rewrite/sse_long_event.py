@@ -60,7 +60,6 @@ class LongEvent:
                 if not self._marker.keep:
                     return None
                 self._kept = True
-                self._data.give_up()
         return self._take()
 
     def end(self, part: bytes) -> bytes | None:
@@ -113,6 +112,8 @@ class LongEvent:
             named = len(self._claim) <= _LONGEST_CLAIM
             self._claims.add(self._marker.claim(self._claim) if named else Claim.OTHER)
             self._claim = b""
+        elif self._field == b"data":
+            self._data.end_line()
         self._data.pass_on(ending)
         self._ending = ending
         self._field = None
