@@ -83,8 +83,7 @@ FASTAPI = flat(
     fastapi("dependency-crash", Shape.SAME),
     *(fastapi(name, Shape.CRASH) for name in ("crash-sync", "crash-group", "crash-model", "middleware-crash")),
     fastapi("crash-origin", Shape.CRASH, path="/crash", lines=(ORIGIN,)),
-    # the mounted application answers with its own page before it raises; the one that is installed is the outer
-    fastapi("mounted-crash", Shape.SAME, 500, path="/inner/crash"),
+    fastapi("mounted-crash", Shape.CRASH, path="/inner/crash"),
     fastapi("mounted-teapot", Shape.SAME, 418, path="/inner/teapot"),
     fastapi("sse-sync", Shape.EVENTS),
     fastapi("sse-starlette", Shape.EVENTS),

@@ -263,5 +263,5 @@ def judge(cell: Cell, loss: Loss | None) -> Verdict:
 def judge_server(server: Server, variant: str) -> dict[str, Verdict]:
     """Return the verdict on each cell of *server*, gated by *variant*."""
     cells = play_server(server, variant)
-    losses = find_losses({key: (cell.case, cell.bare) for key, cell in cells.items()})
+    losses = find_losses(server.name, {key: (cell.case, cell.bare) for key, cell in cells.items()})
     return {key: judge(cell, losses.get(key)) for key, cell in cells.items()}

@@ -141,6 +141,6 @@ def test_silence_is_a_fault_of_the_gate_and_a_loss_of_the_bare_application() -> 
     """No reply counts against the gate only where the bare application has one."""
     case = CASES["wsgi/json"]
     assert faults("wsgi/json", "silent") == ["no reply: silent"]
-    losses = find_losses({case.id: (case, "silent")})
+    losses = find_losses("waitress", {case.id: (case, "silent")})
     verdict = judge(Cell(case, "silent", "silent"), losses[case.id])
     assert (verdict.faults, verdict.id_counted) == ([], False)
