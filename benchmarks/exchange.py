@@ -7,7 +7,12 @@ from typing import Any, Final
 
 __all__ = [
     "JSON_REPLY",
+    "REQUEST_HEADERS",
+    "TRACE_ID",
     "ASGIApp",
+    "Message",
+    "Receive",
+    "Send",
     "WSGIApp",
     "asgi_app",
     "asgi_scopes",

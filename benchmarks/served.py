@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from benchmarks.exchange import asgi_app
+from benchmarks.exchange import TRACE_ID, ASGIApp, Message, Receive, Send, asgi_app
 
-__all__ = ["bare_fastapi", "bare_raw", "gated_fastapi", "gated_raw"]
+__all__ = ["bare_fastapi", "bare_raw", "gated_fastapi", "gated_raw", "header_fastapi", "header_raw"]
 
 
 def bare_raw() -> Any:  # noqa: ANN401  # whatever uvicorn serves
@@ -38,3 +38,27 @@ def gated_fastapi() -> Any:  # noqa: ANN401
 
     application = bare_fastapi()
     return install(application) or application
+
+
+def header_raw() -> ASGIApp:
+    """Return the bare application behind a wrapper that adds the trace header and does nothing else."""
+    return _with_header(asgi_app())
+
+
+def header_fastapi() -> ASGIApp:
+    """Return the FastAPI application behind the same wrapper."""
+    return _with_header(bare_fastapi())
+
+
+def _with_header(application: ASGIApp) -> ASGIApp:
+    line = (b"x-trace-id", TRACE_ID.encode())
+
+    async def wrapper(scope: Any, receive: Receive, send: Send) -> None:  # noqa: ANN401
+        async def forward(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], line]}
+            await send(message)
+
+        await application(scope, receive, forward)
+
+    return wrapper
