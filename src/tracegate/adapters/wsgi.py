@@ -1,0 +1,118 @@
+"""How does WSGI speak? The shell around a PEP 3333 application.
+
+On the hot path nothing but the id is read of a request, nothing but the trace header added to the reply, and the body
+goes to the server as the application returned it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tracegate.adapters.wiring import wired
+from tracegate.adapters.wsgi_environ import HINTS, MARK, admitted, decide, keys_of, lines_of, method_of, path_of
+from tracegate.adapters.wsgi_head import PlainHeads, native_lines, status_line
+from tracegate.adapters.wsgi_reply import Reply
+from tracegate.context import binding
+from tracegate.core.admission import refusal_reply
+from tracegate.core.exchange import Exchange
+from tracegate.core.reply import State
+from tracegate.core.gate import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse
+
+    from tracegate.adapters.wsgi_environ import Environ
+    from tracegate.core.cors import CorsRules
+    from tracegate.core.policy import Policy
+    from tracegate.runtime import Runtime
+
+__all__ = ["TraceGate"]
+
+_TRACEPARENT = "HTTP_TRACEPARENT"
+
+
+class TraceGate:
+    """A WSGI application that guarantees one trace id on every reply of the application inside it.
+
+    Args:
+        app: Any PEP 3333 application. It finds its trace under ``tracegate.trace`` in its own copy of the environ.
+        policy: The operator's decisions; None reads ``TRACEGATE_*`` and ``[tool.tracegate]``.
+        runtime: Instead of *policy*: policy, clock, mint and sink, wired.
+        cors: The application's CORS rules, for replies that the gate makes itself.
+        route_of: Returns the template of the route that an environ matches, or None; for events only.
+
+    Raises:
+        ConfigurationError: The settings have faults.
+
+    Source: contract clauses B to E; PEP 3333.
+    """
+
+    def __init__(
+        self,
+        app: Callable[[Environ, StartResponse], Iterable[bytes]],
+        policy: Policy | None = None,
+        *,
+        runtime: Runtime | None = None,
+        cors: CorsRules | None = None,
+        route_of: Callable[[Environ], str | None] | None = None,
+    ) -> None:
+        self.app = app
+        self.runtime = runtime or wired(policy)
+        self.header = self.runtime.policy.header
+        self.terms = self.runtime.terms(self.header.encode("ascii"), cors)
+        self.route_of = route_of
+        self.keys = keys_of(self.header)
+        self.plain_heads = PlainHeads(self.terms)
+        self._key, self._name = self.keys[0]
+        self._accept = self.terms.gate.accept
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the application has
+        """Return the application's attribute: the gate still looks like the application."""
+        if name == "app":  # not made yet: copy and pickle ask before __init__ ran
+            raise AttributeError(name)
+        return getattr(self.app, name)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        found = binding.get()
+        if MARK in environ:
+            return self.app(environ, start_response)
+        if found is not None and _is_bridged(found, environ):
+            return self.app(admitted(environ, found), start_response)
+        trace, value = None, environ.get(self._key)
+        if type(value) is str and _TRACEPARENT not in environ:
+            trace = self._accept([(self._name, value.encode())])
+        if trace is None:
+            decision = decide(self, environ)
+            if isinstance(decision, Refused):
+                lines = lines_of(environ, self.keys)
+                status, headers, body = refusal_reply(self.terms, decision, method_of(environ), lines)
+                start_response(status_line(status), native_lines(headers))
+                return [body]
+            trace = decision
+        reply = Reply(trace, self, environ, start_response)
+        inner = admitted(environ, reply)
+        if HINTS in environ:
+            inner[HINTS] = reply.hint
+        binding.set(reply)
+        try:
+            try:
+                return reply.answer(self.app(inner, reply.start))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - it leaves again from __next__, after the reply
+                return reply.fail(error)
+        except BaseException:
+            reply.close()
+            raise
+        finally:
+            binding.set(found)
+
+
+def _is_bridged(found: object, environ: Environ) -> bool:
+    """Return whether an ASGI gate in front of a bridge has taken this very request (clause B8)."""
+    return (
+        isinstance(found, Exchange)
+        and found.state is State.OPEN
+        and found.method == method_of(environ)
+        and found.path == path_of(environ)
+    )

@@ -1,0 +1,315 @@
+"""How does a reply leave through WSGI?
+
+A server keeps the head until the first byte of the body (PEP 3333), and so does the gate: it takes the application's
+first step before it answers, so that a failure up to there becomes a whole traced error.
+"""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tracegate.adapters.wsgi_environ import HINTS, MARK, Environ, Shell, exchange_of, record
+from tracegate.adapters.wsgi_head import NativeHeaders, byte_lines, native_lines, status_line, status_of
+from tracegate.context import binding
+from tracegate.core.exchange import Exchange
+from tracegate.core.reply import Signal, Start, State
+from tracegate.errors import ReplyAbortedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+    from wsgiref.types import StartResponse
+
+    from tracegate.core.trace import Trace
+
+    ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+__all__ = ["Reply", "exchange_in"]
+
+
+class Reply(msgspec.Struct, eq=False):
+    """One reply between an application and a server; as an iterable it is the body that the server sends.
+
+    Attributes:
+        trace: The bound trace.
+        shell: The gate.
+        environ: The server's environ.
+        start_response: The server's.
+    """
+
+    trace: Trace
+    shell: Shell
+    environ: Environ
+    start_response: StartResponse
+    _exchange: Exchange | None = None
+    _plain: bool = False  # the head needs nothing but the trace header
+    _length: int = -1  # what a plain head declares
+    _line: str = ""  # the application's status line
+    _head: tuple[str, NativeHeaders] | None = None  # waits for the server
+    _told: bool = False  # the server has a head
+    _write: Callable[[bytes], object] | None = None  # the server's
+    _body: Iterable[bytes] | None = None  # the application's
+    _steps: Iterator[bytes] | None = None
+    _queue: list[bytes] = []
+    _sent: bool = False  # the server has sent its head
+    _ended: bool = False
+    _error: BaseException | None = None  # leaves from __next__ after the last byte
+
+    @property
+    def exchange(self) -> Exchange:
+        """The request's exchange, opened once the reply needs more than the trace header."""
+        if self._exchange is None:
+            self._exchange = exchange = exchange_of(self.shell, self.environ, self.trace)
+            exchange.status = status_of(self._line) or None
+            if self._plain:
+                exchange.state = State.PASSING
+                exchange.remaining = -1 if exchange.method == "HEAD" else self._length
+        return self._exchange
+
+    # What the application calls.
+
+    def start(
+        self, status: str, headers: NativeHeaders, exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        """Take the reply's head, as ``start_response``; with *exc_info* another one, while nothing has left.
+
+        Raises:
+            ReplyError: No server would send it, or the reply was started before.
+            BaseException: That of *exc_info*: it is too late for another head.
+        """
+        if exc_info is not None:
+            if self._sent and exc_info[1] is not None:
+                raise exc_info[1].with_traceback(exc_info[2])
+            self._renew()
+        if not self._plain and self._exchange is None:
+            length = self.shell.plain_heads.length_of(status, headers)
+            if length is not None:
+                self._plain, self._length, self._line = True, length, status
+                self._head = (status, [*headers, (self.shell.header, self.trace.id.raw.decode())])
+                return self.write
+        self._start(status, headers)
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        """Take a piece of the body, as the callable that ``start_response`` returns.
+
+        Raises:
+            ReplyAbortedError: The reply was ended without a clean end.
+        """
+        if not self._ended:
+            self._take(data)
+            self._tell()
+        while self._queue and callable(self._write):
+            self._sent = True
+            try:
+                self._write(self._queue.pop(0))
+            except OSError:
+                self.exchange.gone = True
+                raise
+        if self._error is not None:
+            raise self._error
+
+    def hint(self, headers: NativeHeaders) -> None:
+        """Take early hints, as ``wsgi.early_hints`` does; those that name another trace are refused (C3)."""
+        if not self.exchange.over and self.exchange.allows(byte_lines(headers), "head"):
+            self.environ[HINTS](headers)
+
+    # What the gate calls.
+
+    def answer(self, body: Iterable[bytes]) -> Iterable[bytes]:
+        """Return what the server shall send, now that the application has returned *body*; its head is out.
+
+        A body that needs nothing and cannot fail is the application's own object. Any other takes its first steps here:
+        an error is read whole within its bound, the start of an event stream held for as long as the policy says (D7).
+        A stream that stays silent keeps its head, as it does on the server alone.
+        """
+        if self._plain and isinstance(body, list) and type(body) is list and not self._queue:
+            length = self._length
+            if length < 0 or length == (len(body[0]) if len(body) == 1 else sum(map(len, body))):
+                self._tell()
+                return body
+        self._body = body
+        if self._is_whole(body):
+            self._tell()
+            return body
+        self._put()
+        if not self._ended:
+            self._steps = iter(body)
+        latest = monotonic() + self.shell.runtime.policy.sse_hold_seconds
+        while not self._queue and not self._ended:
+            self._step()
+            if monotonic() >= latest and self._let_go():
+                break
+        self._tell()
+        return self
+
+    def fail(self, error: BaseException) -> Reply:
+        """Return the body that ends the reply after the application raised *error*, and then raises it again (C4)."""
+        self._error = error
+        state = self.exchange.state
+        if not self._sent and state is not State.ABORTED and (self._told or state is not State.REPLACED):
+            self._renew()
+        self.exchange.fail(error)
+        self._put()
+        self._ended = True
+        self._tell()
+        return self
+
+    # What the server calls.
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return itself: a body is read once."""
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next piece: at most one of the application's is asked for, and one is returned (PEP 3333)."""
+        if not self._queue and not self._ended:
+            found = binding.get()
+            binding.set(self)
+            try:
+                self._step()
+            finally:
+                binding.set(found)
+            self._tell()
+        if self._queue:
+            piece = self._queue.pop(0)
+            self._sent = self._sent or bool(piece)
+            return piece
+        if not self._ended:
+            return b""
+        if self._error is None:
+            raise StopIteration
+        if not self._sent and callable(self._write):
+            self._sent = True
+            self._write(b"")  # a head without a body leaves with the first call of write() (PEP 3333)
+        raise self._error
+
+    def close(self) -> None:
+        """Close the application's body, once, even if it never started."""
+        body, self._body = self._body, None
+        close = getattr(body, "close", None)
+        if close is None:
+            return
+        found = binding.get()
+        binding.set(self)
+        try:
+            close()
+        finally:
+            binding.set(found)
+
+    # One step.
+
+    def _start(self, status: str, headers: NativeHeaders) -> None:
+        """Take a head that needs a look."""
+        exchange = self.exchange
+        if exchange.over:
+            return
+        lines = exchange.start(status_of(status), given := byte_lines(headers))
+        if exchange.error is not None:
+            raise exchange.error
+        self._line = status
+        if lines is not None:
+            self._record()
+            own = len(given)
+            if type(headers) is list and lines[:own] == given:
+                self._head = (status, [*((name, value) for name, value in headers), *native_lines(lines[own:])])
+            else:
+                self._head = (status, native_lines(lines))
+
+    def _step(self) -> None:
+        assert self._steps is not None  # noqa: S101 - answer() made it
+        try:
+            for piece in self._steps:
+                self._take(piece)
+                return
+            self._finish()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it leaves again from __next__, after the reply
+            self.fail(error)
+
+    def _take(self, piece: bytes) -> None:
+        exchange = self.exchange
+        if exchange.state is not State.PASSING:
+            exchange.body(piece, more=True)
+        elif exchange.fits(len(piece), more=True):
+            self._queue.append(piece)
+            return
+        else:
+            exchange.mismatch()
+        self._put()
+
+    def _finish(self) -> None:
+        exchange = self.exchange
+        if exchange.state is not State.PASSING:
+            if exchange.state is not State.OPEN:
+                exchange.body(b"", more=False)
+            exchange.finish()
+        elif exchange.fits(0, more=False):
+            self._ended = True
+            return
+        else:
+            exchange.mismatch()
+        self._put()
+
+    def _let_go(self) -> bool:
+        """Let the head of a stream go that has had nothing to say for too long (D7); return whether it is out."""
+        if self.exchange.waits:
+            self.exchange.release()
+            self._put()
+        return self.exchange.state is State.TREATED
+
+    def _put(self) -> None:
+        """Queue what the exchange gives, its events recorded before."""
+        self._record()
+        for part in self.exchange.take():
+            if isinstance(part, bytes):
+                self._queue.append(part)
+            elif isinstance(part, Start):
+                self._head = (self._line_of(part.status), native_lines(part.headers))
+            else:
+                self._ended = True
+                if part is Signal.ABORT and self._error is None:
+                    self._error = ReplyAbortedError()
+
+    def _record(self) -> None:
+        events = self.exchange.take_events()
+        if events:
+            record(self.shell, self.environ, events)
+
+    def _tell(self) -> None:
+        """Give the server the head that waits, if any; instead of a former one where the application failed."""
+        if self._head is None:
+            return
+        (status, lines), self._head = self._head, None
+        if self._told:
+            self._write = self.start_response(status, lines, sys.exc_info())
+        else:
+            self._told = True
+            self._write = self.start_response(status, lines)
+
+    def _renew(self) -> None:
+        """Begin a new reply: nothing of the former one has left."""
+        self._exchange, self._plain, self._head = None, False, None
+        self._queue.clear()
+
+    def _is_whole(self, body: Iterable[bytes]) -> bool:
+        """Return whether *body* can go to the server as it is: it agrees with its head, or the server reads a file."""
+        exchange, kind = self.exchange, type(body)
+        if exchange.state is not State.PASSING or self._queue:
+            return False
+        if kind is list or kind is tuple:
+            return exchange.remaining < 0 or exchange.remaining == sum(map(len, body))
+        wrapper = self.environ.get("wsgi.file_wrapper")
+        return isinstance(wrapper, type) and isinstance(body, wrapper)
+
+    def _line_of(self, status: int) -> str:
+        return self._line if self._line[:3] == str(status) else status_line(status)
+
+
+def exchange_in(environ: Environ) -> Exchange | None:
+    """Return the exchange of the gate around the application that got *environ*, or None where there is none."""
+    found = environ.get(MARK)
+    return found.exchange if isinstance(found, Reply) else found
