@@ -7,7 +7,7 @@ import orjson
 from sse_starlette.event import ServerSentEvent
 
 from benchmarks.direct import asgi_batch
-from benchmarks.exchange import TRACE_ID, asgi_app, asgi_stream
+from benchmarks.exchange import TRACE_ID, ASGIApp, asgi_app, asgi_stream
 from benchmarks.rounds import Batch, markdown_table, minima, statement
 from benchmarks.stacks import asgi_floor
 from benchmarks.targets import Target
@@ -57,7 +57,7 @@ def measure(*, rounds: int) -> dict[str, float]:
 def _streams(content_type: bytes, chunk: bytes, name: str) -> dict[str, Batch]:
     """Return what streams *chunk* many times: bare, behind the floor, gated. A call is a whole stream."""
     bare = asgi_stream(content_type, [chunk] * _CHUNKS)
-    stacks = {name: bare, f"floor {name}": asgi_floor(bare), f"gated {name}": TraceGate(bare)}
+    stacks: dict[str, ASGIApp] = {name: bare, f"floor {name}": asgi_floor(bare), f"gated {name}": TraceGate(bare)}
     return {label: asgi_batch(stack) for label, stack in stacks.items()}
 
 

@@ -37,7 +37,8 @@ def gated_fastapi() -> Any:  # noqa: ANN401
     from tracegate.integrations.fastapi import install
 
     application = bare_fastapi()
-    return install(application) or application
+    install(application)
+    return application
 
 
 def header_raw() -> ASGIApp:

@@ -46,7 +46,7 @@ def asgi() -> dict[str, Batch]:
         key = "X-Trace-Id"  # type: ignore[assignment]  # the key of a plug-in of one's own is any header name
 
     bare = asgi_app()
-    stacks = {
+    stacks: dict[str, ASGIApp] = {
         "bare": bare,
         "floor": asgi_floor(bare),
         "tracegate": TraceGate(bare),
@@ -78,7 +78,7 @@ def wsgi() -> dict[str, Batch]:
     from tracegate.adapters.wsgi import TraceGate
 
     bare = wsgi_app()
-    stacks = {"bare": bare, "floor": wsgi_floor(bare), "tracegate": TraceGate(bare)}
+    stacks: dict[str, WSGIApp] = {"bare": bare, "floor": wsgi_floor(bare), "tracegate": TraceGate(bare)}
     return {name: wsgi_batch(stack) for name, stack in stacks.items()}
 
 
