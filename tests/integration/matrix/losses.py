@@ -142,8 +142,8 @@ REASONS: dict[str, dict[str, str]] = {
             "write": "the server's `start_response` returns no `write` (PEP 3333)",
             "error-write": "the server's `start_response` returns no `write` (PEP 3333)",
             "lazy": "the server sends a bare `200` if `start_response` is called after the callable returned",
-            "crash-length": "a race in the server: where a body breaks off before its length, it closes without a reply now and then "
-            "(19 of 100 on an idle machine, none on a busy one)",
+            "crash-length": "a race: where a body breaks off before its length, the server closes without a reply "
+            "now and then (17 of 100 tries in one run, none in another)",
             "crash-middle": "the server ends every broken body as if it were complete",
             "sse-crash-middle": "the server ends every broken body as if it were complete",
             "sse-crash-partial": "the server ends every broken body as if it were complete",
