@@ -15,15 +15,15 @@ from tracegate.adapters.wsgi_reply import Reply
 from tracegate.context import binding
 from tracegate.core.admission import refusal_reply
 from tracegate.core.exchange import Exchange
-from tracegate.core.reply import State
 from tracegate.core.gate import Refused
+from tracegate.core.reply import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse
 
     from tracegate.adapters.wsgi_environ import Environ
-    from tracegate.core.cors import CorsRules
+    from tracegate.core.cors import CorsLayer
     from tracegate.core.policy import Policy
     from tracegate.runtime import Runtime
 
@@ -54,7 +54,7 @@ class TraceGate:
         policy: Policy | None = None,
         *,
         runtime: Runtime | None = None,
-        cors: CorsRules | None = None,
+        cors: CorsLayer | None = None,
         route_of: Callable[[Environ], str | None] | None = None,
     ) -> None:
         self.app = app
@@ -87,7 +87,7 @@ class TraceGate:
             decision = decide(self, environ)
             if isinstance(decision, Refused):
                 lines = lines_of(environ, self.keys)
-                status, headers, body = refusal_reply(self.terms, decision, method_of(environ), lines)
+                status, headers, body = refusal_reply(self.terms, decision, method_of(environ), lines, path_of(environ))
                 start_response(status_line(status), native_lines(headers))
                 return [body]
             trace = decision

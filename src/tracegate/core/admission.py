@@ -17,7 +17,7 @@ __all__ = ["inbound_event", "refusal_reply"]
 
 
 def refusal_reply(
-    terms: Terms, refused: Refused, method: str, headers: Headers, path: str = ""
+    terms: Terms, refused: Refused, method: str, headers: Headers, path: str
 ) -> tuple[int, Headers, bytes]:
     """Return status, header lines and body of the reply to a request that was refused (clauses E2, E3).
 
