@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tracegate.adapters.wiring import wired
 from tracegate.adapters.wsgi_environ import HINTS, MARK, admitted, decide, keys_of, lines_of, method_of, path_of
 from tracegate.adapters.wsgi_head import PlainHeads, native_lines, status_line
-from tracegate.adapters.wsgi_reply import Reply
+from tracegate.adapters.wsgi_passage import Passage
 from tracegate.context import binding
 from tracegate.core.admission import refusal_reply
 from tracegate.core.exchange import Exchange
@@ -91,18 +91,18 @@ class TraceGate:
                 start_response(status_line(status), native_lines(headers))
                 return [body]
             trace = decision
-        reply = Reply(trace, self, environ, start_response)
-        inner = admitted(environ, reply)
+        passage = Passage(trace, self, environ, start_response)
+        inner = admitted(environ, passage)
         if HINTS in environ:
-            inner[HINTS] = reply.hint
-        binding.set(reply)
+            inner[HINTS] = passage.hint
+        binding.set(passage)
         try:
             try:
-                return reply.answer(self.app(inner, reply.start))
+                return passage.answer(self.app(inner, passage.start))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - it leaves again from __next__, after the reply
-                return reply.fail(error)
+                return passage.fail(error)
         except BaseException:
-            reply.close()
+            passage.close()
             raise
         finally:
             binding.set(found)

@@ -1,4 +1,4 @@
-"""How does a reply leave through WSGI?
+"""How does a reply leave that does not go straight through? The slow half of the WSGI shell.
 
 A server keeps the head until the first byte of the body (PEP 3333), and so does the gate: it takes the application's
 first step before it answers, so that a failure up to there becomes a whole traced error.
@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import sys
 from time import monotonic
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from tracegate.adapters.wsgi_environ import HINTS, MARK, Environ, Shell, exchange_of, record
+from tracegate.adapters.wsgi_environ import HINTS, Environ, Shell, exchange_of, record
 from tracegate.adapters.wsgi_head import NativeHeaders, byte_lines, native_lines, status_line, status_of
 from tracegate.context import binding
-from tracegate.core.exchange import Exchange
 from tracegate.core.reply import Signal, Start, State
 from tracegate.errors import ReplyAbortedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
     from wsgiref.types import StartResponse
 
+    from tracegate.core.exchange import Exchange
     from tracegate.core.trace import Trace
 
-    ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+__all__ = ["ExcInfo", "Reply"]
 
-__all__ = ["Reply", "exchange_in"]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+"""What ``sys.exc_info()`` returns."""
 
 
 class Reply(msgspec.Struct, eq=False):
@@ -46,35 +47,35 @@ class Reply(msgspec.Struct, eq=False):
     environ: Environ
     start_response: StartResponse
     _exchange: Exchange | None = None
-    _plain: bool = False  # the head needs nothing but the trace header
-    _length: int = -1  # what a plain head declares
     _line: str = ""  # the application's status line
     _head: tuple[str, NativeHeaders] | None = None  # waits for the server
-    _told: bool = False  # the server has a head
+    _told: bool = False  # the server got a head
     _write: Callable[[bytes], object] | None = None  # the server's
     _body: Iterable[bytes] | None = None  # the application's
     _steps: Iterator[bytes] | None = None
     _queue: list[bytes] = []
-    _sent: bool = False  # the server has sent its head
+    _sent: bool = False  # the head is on the wire
     _ended: bool = False
     _error: BaseException | None = None  # leaves from __next__ after the last byte
 
     @property
     def exchange(self) -> Exchange:
-        """The request's exchange, opened once the reply needs more than the trace header."""
+        """The request's exchange; a new one after what the former one gave was taken back."""
         if self._exchange is None:
-            self._exchange = exchange = exchange_of(self.shell, self.environ, self.trace)
-            exchange.status = status_of(self._line) or None
-            if self._plain:
-                exchange.state = State.PASSING
-                exchange.remaining = -1 if exchange.method == "HEAD" else self._length
+            self._exchange = exchange_of(self.shell, self.environ, self.trace)
+            self._exchange.status = status_of(self._line) or None
         return self._exchange
+
+    def adopt(self, head: tuple[str, NativeHeaders], length: int) -> None:
+        """Go on with a plain head that declares *length* (-1: none)."""
+        self._head, self._line = head, head[0]
+        self.exchange.state = State.PASSING
+        if self.exchange.method != "HEAD":
+            self.exchange.remaining = length
 
     # What the application calls.
 
-    def start(
-        self, status: str, headers: NativeHeaders, exc_info: ExcInfo | None = None, /
-    ) -> Callable[[bytes], object]:
+    def start(self, status: str, headers: NativeHeaders, exc_info: ExcInfo | None) -> None:
         """Take the reply's head, as ``start_response``; with *exc_info* another one, while nothing has left.
 
         Raises:
@@ -84,15 +85,21 @@ class Reply(msgspec.Struct, eq=False):
         if exc_info is not None:
             if self._sent and exc_info[1] is not None:
                 raise exc_info[1].with_traceback(exc_info[2])
-            self._renew()
-        if not self._plain and self._exchange is None:
-            length = self.shell.plain_heads.length_of(status, headers)
-            if length is not None:
-                self._plain, self._length, self._line = True, length, status
-                self._head = (status, [*headers, (self.shell.header, self.trace.id.raw.decode())])
-                return self.write
-        self._start(status, headers)
-        return self.write
+            self._take_back()
+        exchange = self.exchange
+        if exchange.over:
+            return
+        lines = exchange.start(status_of(status), given := byte_lines(headers))
+        if exchange.error is not None:
+            raise exchange.error
+        self._line = status
+        if lines is not None:
+            self._record()
+            own = len(given)
+            if type(headers) is list and lines[:own] == given:
+                self._head = (status, [*((name, value) for name, value in headers), *native_lines(lines[own:])])
+            else:
+                self._head = (status, native_lines(lines))
 
     def write(self, data: bytes) -> None:
         """Take a piece of the body, as the callable that ``start_response`` returns.
@@ -127,11 +134,6 @@ class Reply(msgspec.Struct, eq=False):
         an error is read whole within its bound, the start of an event stream held for as long as the policy says (D7).
         A stream that stays silent keeps its head, as it does on the server alone.
         """
-        if self._plain and isinstance(body, list) and type(body) is list and not self._queue:
-            length = self._length
-            if length < 0 or length == (len(body[0]) if len(body) == 1 else sum(map(len, body))):
-                self._tell()
-                return body
         self._body = body
         if self._is_whole(body):
             self._tell()
@@ -152,11 +154,11 @@ class Reply(msgspec.Struct, eq=False):
         self._error = error
         state = self.exchange.state
         if not self._sent and state is not State.ABORTED and (self._told or state is not State.REPLACED):
-            self._renew()
+            self._take_back()
         self.exchange.fail(error)
         self._put()
         self._ended = True
-        self._tell()
+        self._tell(sys.exc_info())
         return self
 
     # What the server calls.
@@ -174,7 +176,6 @@ class Reply(msgspec.Struct, eq=False):
                 self._step()
             finally:
                 binding.set(found)
-            self._tell()
         if self._queue:
             piece = self._queue.pop(0)
             self._sent = self._sent or bool(piece)
@@ -202,23 +203,6 @@ class Reply(msgspec.Struct, eq=False):
             binding.set(found)
 
     # One step.
-
-    def _start(self, status: str, headers: NativeHeaders) -> None:
-        """Take a head that needs a look."""
-        exchange = self.exchange
-        if exchange.over:
-            return
-        lines = exchange.start(status_of(status), given := byte_lines(headers))
-        if exchange.error is not None:
-            raise exchange.error
-        self._line = status
-        if lines is not None:
-            self._record()
-            own = len(given)
-            if type(headers) is list and lines[:own] == given:
-                self._head = (status, [*((name, value) for name, value in headers), *native_lines(lines[own:])])
-            else:
-                self._head = (status, native_lines(lines))
 
     def _step(self) -> None:
         assert self._steps is not None  # noqa: S101 - answer() made it
@@ -268,7 +252,8 @@ class Reply(msgspec.Struct, eq=False):
             if isinstance(part, bytes):
                 self._queue.append(part)
             elif isinstance(part, Start):
-                self._head = (self._line_of(part.status), native_lines(part.headers))
+                line = self._line if self._line[:3] == str(part.status) else status_line(part.status)
+                self._head = (line, native_lines(part.headers))
             else:
                 self._ended = True
                 if part is Signal.ABORT and self._error is None:
@@ -279,20 +264,20 @@ class Reply(msgspec.Struct, eq=False):
         if events:
             record(self.shell, self.environ, events)
 
-    def _tell(self) -> None:
-        """Give the server the head that waits, if any; instead of a former one where the application failed."""
+    def _tell(self, exc_info: ExcInfo | None = None) -> None:
+        """Give the server the head that waits, if any; with *exc_info* also instead of a former one."""
         if self._head is None:
             return
         (status, lines), self._head = self._head, None
-        if self._told:
-            self._write = self.start_response(status, lines, sys.exc_info())
-        else:
-            self._told = True
+        self._told = True
+        if exc_info is None:
             self._write = self.start_response(status, lines)
+        else:
+            self._write = self.start_response(status, lines, exc_info)
 
-    def _renew(self) -> None:
-        """Begin a new reply: nothing of the former one has left."""
-        self._exchange, self._plain, self._head = None, False, None
+    def _take_back(self) -> None:
+        """Begin anew: nothing of the reply has left."""
+        self._exchange, self._head = None, None
         self._queue.clear()
 
     def _is_whole(self, body: Iterable[bytes]) -> bool:
@@ -304,12 +289,3 @@ class Reply(msgspec.Struct, eq=False):
             return exchange.remaining < 0 or exchange.remaining == sum(map(len, body))
         wrapper = self.environ.get("wsgi.file_wrapper")
         return isinstance(wrapper, type) and isinstance(body, wrapper)
-
-    def _line_of(self, status: int) -> str:
-        return self._line if self._line[:3] == str(status) else status_line(status)
-
-
-def exchange_in(environ: Environ) -> Exchange | None:
-    """Return the exchange of the gate around the application that got *environ*, or None where there is none."""
-    found = environ.get(MARK)
-    return found.exchange if isinstance(found, Reply) else found

@@ -11,7 +11,7 @@ from flask.app import Flask  # instrumentation replaces the name in the package 
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from tracegate.adapters import wsgi
-from tracegate.adapters.wsgi_reply import exchange_in
+from tracegate.adapters.wsgi_passage import exchange_in
 from tracegate.core.refusal import error_object
 from tracegate.errors import MissingTraceError
 from tracegate.integrations.flask_cors import ApplicationCors
