@@ -17,6 +17,7 @@ from tests.property.plan import Fault, Headers, Plan
 __all__ = ["asgi_application"]
 
 _RAISE: Message = {"type": "raise"}
+_INTERRUPTED = (Fault.RAISE_MID_BODY, Fault.RETURN_MID_BODY, Fault.START_TWICE)
 
 
 def asgi_application(plan: Plan, notes: Notes) -> AsgiApplication:
@@ -63,6 +64,8 @@ def _script(plan: Plan, reused: list[tuple[bytes, bytes]]) -> list[Message]:
     opening = [*map(dict, plan.shape.before_start), start, *map(dict, plan.shape.after_start)]
     body = _body(plan)
     done, left = body[: plan.fault_after], body[plan.fault_after :]
+    for message in done if plan.fault in _INTERRUPTED else ():
+        message["more_body"] = True
     match plan.fault:
         case Fault.NONE:
             return opening + body

@@ -103,7 +103,12 @@ class WsgiServer:
         return self.write
 
     def write(self, chunk: bytes) -> None:
-        """Send *chunk*, and the head before it."""
+        """PEP 3333's write: its first call sends the head, whatever the chunk."""
+        self.send_head()
+        self.send(chunk)
+
+    def send(self, chunk: bytes) -> None:
+        """Send an item of the iterable; the first that is not empty sends the head before it."""
         number, self.reply.sends = self.reply.sends, self.reply.sends + 1
         if type(chunk) is not bytes:
             raise self._refuse(f"a chunk of type {type(chunk).__name__}")
@@ -133,6 +138,11 @@ class WsgiServer:
         """The iterable has ended."""
         self.send_head()
         self.reply.clean = self._length is None or self._sent >= self._length
+
+    def break_off(self) -> None:
+        """The iterable has raised: the reply is whole only if all that its head declares is out."""
+        bodiless = self._length == -1
+        self.reply.clean = self.reply.status is not None and (bodiless or self._sent == self._length)
 
     def _refuse(self, message: str) -> ServerError:
         self.reply.illegal.append(message)
@@ -176,8 +186,8 @@ def exchange(  # noqa: PLR0913  each argument is one way in which servers differ
         return reply
     try:
         _send(server, result, step)
-    except BaseException:  # noqa: BLE001, S110  noted by the step
-        pass
+    except BaseException:  # noqa: BLE001  noted by the step
+        server.break_off()
     if hasattr(result, "close"):
         try:
             step(result.close, "close")
@@ -197,6 +207,6 @@ def _send(server: WsgiServer, result: Iterable[bytes], step: Callable[[Callable[
         if chunk is None:
             step(server.finish, "server")
             return
-        step(lambda chunk=chunk: server.write(chunk), "server")  # type: ignore[misc]  bound at once
+        step(lambda chunk=chunk: server.send(chunk), "server")  # type: ignore[misc]  bound at once
         taken += 1
 

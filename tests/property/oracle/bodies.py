@@ -39,7 +39,7 @@ def kind_of(request: Request, settings: Settings, plan: Plan) -> Kind:
         HTML errors under ``error_bodies="json"``), ``success`` (D4), ``stream`` (D6).
     """
     headers = plan.headers
-    if plan.status in (204, 205, 304):
+    if plan.status in (204, 205, 206, 304):
         return "plain"
     if head.is_sse(headers):
         return "stream" if request.method != "HEAD" else "head"
@@ -84,6 +84,7 @@ class _Laws:
         self.own = own
         self.number = decision.number if isinstance(decision, Bound) else 0
         self.delivers = settings.mode == "observe" or settings.on_conflict == "keep"
+        self.kept = own if self.delivers else [each for each in own if number_of(each) == self.number]
 
     def of_error(self) -> dict[str, Judge]:
         """D1, D2 and D5."""
@@ -177,7 +178,7 @@ class _Laws:
 
     def unterminated(self, reply: Reply) -> list[str]:
         """E4."""
-        faults = id_faults(reply, self.decision, self.own)
+        faults = id_faults(reply, self.decision, self.kept)
         return [*faults, "the reply ends cleanly"] if reply.clean else faults
 
     def coded(self, reply: Reply) -> list[str]:
@@ -218,7 +219,9 @@ class _Laws:
         def judge(reply: Reply) -> list[str]:
             faults = self._head(reply) + self._streaming(reply)
             field_only = self.settings.sse_carrier == "field"
-            return faults + events_faults(body, reply.body, spelling_of(reply, self.decision), field_only=field_only)
+            bound = self.settings.max_sse_event
+            spelling = spelling_of(reply, self.decision)
+            return faults + events_faults(body, reply.body, spelling, field_only=field_only, bound=bound)
 
         return judge
 
@@ -239,7 +242,7 @@ class _Laws:
         return self._ended(reply, b"".join(sent), ("SYS-003-500",), [])
 
     def _ended(self, reply: Reply, body: bytes, codes: tuple[str, ...], details: list[str]) -> list[str]:
-        faults = id_faults(reply, self.decision, self.own) + self._streaming(reply)
+        faults = id_faults(reply, self.decision, self.kept) + self._streaming(reply)
         if reply.clean:
             faults.append("the stream ends cleanly")
         mark, blocks, _ = sse_text.split(body)
@@ -264,10 +267,11 @@ class _Laws:
         return faults
 
     def _head(self, reply: Reply) -> list[str]:
-        own = self.own if self.delivers else [each for each in self.own if number_of(each) == self.number]
-        faults = [] if self.delivers and len(self.own) > 1 else id_faults(reply, self.decision, own)
-        if own and reply.values(b"x-trace-id") != own:
-            faults.append(f"the application's own id became {reply.values(b'x-trace-id')!r}")
+        if self.own:
+            seen = reply.values(b"x-trace-id")
+            faults = [] if seen == self.own else [f"the application's own {self.own!r} became {seen!r}"]
+        else:
+            faults = id_faults(reply, self.decision)
         if reply.status != self.plan.status:
             faults.append(f"status {reply.status}, not {self.plan.status}")
         return faults if reply.clean else [*faults, "the reply does not end"]
@@ -289,6 +293,7 @@ class _Laws:
             details=[],
             extra=extra,
             cached=head.values(self.plan.headers, b"cache-control"),
+            own=self.kept,
         )
 
     def _others(self, reply: Reply, *, same_type: bool = False) -> list[str]:
@@ -354,7 +359,8 @@ def _gone(plan: Plan) -> set[bytes]:
 
 def _originals(body: bytes, reply: Reply, *, missing: bool) -> set[bytes]:
     """Return the raw JSON values that may stand for *body* in D2's envelope."""
-    allowed = {b""} if missing or not body.strip() else set()
+    allowed = {b""} if missing else set()
+    allowed |= set() if body.strip(b" \t\r\n") else {b"", b'""'}
     try:
         document = json_text.read(body)
         allowed.add(body[document.start : document.end])
@@ -366,5 +372,6 @@ def _originals(body: bytes, reply: Reply, *, missing: bool) -> set[bytes]:
         except UnicodeDecodeError:
             # Any text will do for bytes that are none.
             return allowed | {value for value in seen if value.startswith(b'"')}
-        allowed |= {value for value in seen if value.startswith(b'"') and json_text.text_of(value) == text}
+        texts = (text, text.strip(" \t\r\n"))
+        allowed |= {value for value in seen if value.startswith(b'"') and json_text.text_of(value) in texts}
     return allowed

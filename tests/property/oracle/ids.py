@@ -34,7 +34,8 @@ def is_minted(text: bytes) -> bool:
 
 def traceparent_number(lines: Sequence[bytes]) -> int | None:
     """Return the trace that the traceparent *lines* of one request name (B1, B3), else None."""
-    if len(lines) != 1:
+    if len(lines) != 1 or b"," in lines[0]:
+        # A WSGI server joins several lines by commas; no version of the format has one.
         return None
     text = lines[0].strip(b" \t")
     parts = text[:55].split(b"-")

@@ -71,7 +71,7 @@ def _is_trusted(request: Request, settings: Settings) -> bool:
 
 
 def _named(request: Request, settings: Settings) -> frozenset[Decision]:
-    """Decide as the modes `require` and `mint` do."""
+    """Decide as the modes `require` and `mint` do; `observe` asks what `require` would say."""
     values = [value for name, value in request.headers if name.lower() == b"x-trace-id"]
     values += _query_values(request, settings)
     members = [member.strip(b" \t") for value in values if value.strip(b" \t") for member in value.split(b",")]
@@ -102,7 +102,7 @@ def _named(request: Request, settings: Settings) -> frozenset[Decision]:
 def _without_name(request: Request, settings: Settings, parent: int | None) -> Decision:
     if parent is not None:
         return Bound(parent, frozenset({b"%032x" % parent}))
-    if settings.mode == "require" and not _is_exempt(request.path, settings) and not is_preflight(request):
+    if settings.mode != "mint" and not _is_exempt(request.path, settings) and not is_preflight(request):
         return Refused("missing_trace_id")
     return Minted()
 

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from tests.property.drivers.exceptions import SECRET
 from tests.property.drivers.record import Reply
 from tests.property.oracle import head
-from tests.property.oracle.ids import is_minted, number_of
+from tests.property.oracle.ids import is_minted
 from tests.property.oracle.inbound import Bound, Decision
 from tests.property.oracle.marks import object_in
 from tests.property.plan import Headers, Request
@@ -62,12 +62,12 @@ def spelling_of(reply: Reply, decision: Decision) -> bytes:
 
 
 def id_faults(reply: Reply, decision: Decision, own: Collection[bytes] = ()) -> list[str]:
-    """Judge that the reply has exactly one id, the bound one (C1), spelled as the caller or the application did (A1)."""
+    """Judge that the reply has exactly one id, the bound one as the caller spelled it (C1, A1), or one of *own*."""
     lines = reply.values(b"x-trace-id")
     if len(lines) != 1:
         return [f"{len(lines)} id lines: {lines!r}"]
     if isinstance(decision, Bound):
-        allowed = {*decision.spellings, *(each for each in own if number_of(each) == decision.number)}
+        allowed = {*decision.spellings, *own}
         return [] if lines[0] in allowed else [f"the id is {lines[0]!r}, not one of {allowed!r}"]
     return [] if is_minted(lines[0]) or lines[0] in own else [f"{lines[0]!r} is not a minted id"]
 
@@ -91,10 +91,9 @@ def header_faults(
     faults = _exposed_faults(sent, reply)
     at = 0
     for pair in out:
-        while at < len(want) and want[at] != pair and want[at][0].lower() in may_drop:
-            at += 1
-        if at < len(want) and want[at] == pair:
-            at += 1
+        place = next((n for n in range(at, len(want)) if want[n] == pair or want[n][0].lower() not in may_drop), at)
+        if want[place : place + 1] == [pair]:
+            at = place + 1
         elif pair[0].lower() not in may_add:
             faults.append(f"unexpected header {pair!r}")
     faults += [f"lost header {pair!r}" for pair in want[at:] if pair[0].lower() not in may_drop]
@@ -125,6 +124,7 @@ def error_faults(  # noqa: PLR0913  the members of the standard error object
     details: list[str],
     extra: Mapping[str, Collection[bytes]] | None = None,
     cached: list[bytes] | None = None,
+    own: Collection[bytes] = (),
 ) -> list[str]:
     """Judge that the reply is the standard error object (E1), whole, with these members beside the id.
 
@@ -137,8 +137,9 @@ def error_faults(  # noqa: PLR0913  the members of the standard error object
         details: What `details` must be.
         extra: Further members, each with the raw JSON values that it may have; ``b""`` allows it to be missing.
         cached: Cache-Control lines that may stand instead of E1's own, because they are the application's (D2).
+        own: Ids of the application's own that may stay (C3).
     """
-    faults = id_faults(reply, decision)
+    faults = id_faults(reply, decision, own)
     if reply.status != status:
         faults.append(f"status {reply.status}, not {status}")
     if not reply.clean:
@@ -149,13 +150,14 @@ def error_faults(  # noqa: PLR0913  the members of the standard error object
         faults.append(f"content type {reply.values(b'content-type')!r}")
     if reply.values(b"cache-control") not in ([b"no-store"], cached or [b"no-store"]):
         faults.append(f"cache-control {reply.values(b'cache-control')!r}")
-    if reply.values(b"content-encoding"):
+    if head.coding(reply.headers):
         faults.append("the error object claims a coding")
     if request.method == "HEAD":
         return faults
     if head.declared_length(reply.headers) not in (None, len(reply.body)):
         faults.append(f"content-length {reply.values(b'content-length')!r} for {len(reply.body)} bytes")
-    return faults + _members_faults(reply, codes, details, extra or {}, problem=problem)
+    named = {"trace_id": {b'"%s"' % spelling_of(reply, decision)}, "error_code": {b'"%s"' % code.encode() for code in codes}}
+    return faults + _members_faults(reply, {**named, **(extra or {})}, details, problem=problem)
 
 
 def wants_problem(request: Request) -> bool:
@@ -164,7 +166,7 @@ def wants_problem(request: Request) -> bool:
 
 
 def _members_faults(
-    reply: Reply, codes: Collection[str], details: list[str], extra: Mapping[str, Collection[bytes]], *, problem: bool
+    reply: Reply, wanted: Mapping[str, Collection[bytes]], details: list[str], *, problem: bool
 ) -> list[str]:
     document = object_in(reply.body)
     if document is None:
@@ -173,9 +175,7 @@ def _members_faults(
     faults = ["a member is repeated"] if len(error) != len(document.members) else []
     if SECRET.encode() in reply.body:
         faults.append("the error shows the exception's text")
-    named = b'"' + b"".join(reply.values(b"x-trace-id")) + b'"'
-    wanted: dict[str, Collection[bytes]] = {"trace_id": {named}, "error_code": {b'"%s"' % code.encode() for code in codes}}
-    for name, allowed in {**wanted, **extra}.items():
+    for name, allowed in wanted.items():
         if error.get(name, b"") not in allowed:
             faults.append(f"{name} is {error.get(name)!r}, not one of {allowed!r}")
     if json.loads(error.get("details", b"null")) != details:
@@ -183,7 +183,7 @@ def _members_faults(
     message = json.loads(error.get("message", b"null"))
     if not isinstance(message, str) or not message:
         faults.append(f"message {message!r}")
-    known = {"error_code", "message", "trace_id", "details", *extra}
+    known = {"message", "details", *wanted}
     known |= {"type", "title", "status", "detail", "instance"} if problem else set()
     return faults + [f"unknown member {name!r}" for name in error if name not in known]
 

@@ -103,8 +103,18 @@ def _pairs(text: bytes, document: Document) -> list[tuple[str, bytes, bytes]]:
     ]
 
 
-def events_faults(before: bytes, after: bytes, spelling: bytes, *, field_only: bool = False) -> list[str]:
-    """Judge the event stream *after*, made from the stream *before* that names no other trace (D6)."""
+def events_faults(
+    before: bytes, after: bytes, spelling: bytes, *, field_only: bool = False, bound: int = 1 << 20
+) -> list[str]:
+    """Judge the event stream *after*, made from the stream *before* that names no other trace (D6).
+
+    Args:
+        before: What the application sent.
+        after: What left.
+        spelling: The bound trace.
+        field_only: Whether every event must be marked by a line.
+        bound: Bytes of an event, above which it is spliced while more of its lines may follow.
+    """
     mark, blocks, rest = sse_text.split(before)
     new_mark, new_blocks, new_rest = sse_text.split(after)
     if (mark, rest) != (new_mark, new_rest):
@@ -114,8 +124,24 @@ def events_faults(before: bytes, after: bytes, spelling: bytes, *, field_only: b
     return [
         f"block {index}: {fault}"
         for index, (old, new) in enumerate(zip(blocks, new_blocks, strict=True))
-        for fault in _block_faults(old, new, spelling, field_only=field_only)
+        for fault in (_long_faults if len(old.raw) > bound and not field_only else _block_faults)(
+            old, new, spelling, field_only=field_only
+        )
     ]
+
+
+def _long_faults(old: sse_text.Block, new: sse_text.Block, spelling: bytes, *, field_only: bool) -> list[str]:
+    """Judge an event above the bound: its first line may have been marked before it was known not to be its last."""
+    faults = _block_faults(old, new, spelling, field_only=field_only)
+    if not faults:
+        return []
+    without = new.lines if len(new.lines) == len(old.lines) else (*new.lines[:-2], new.lines[-1])
+    if len(without) != len(old.lines):
+        return faults
+    changed = [(a, b) for a, b in zip(old.lines, without, strict=True) if a != b]
+    if len(changed) == 1 and changed[0][0].name == b"data" and object_in(changed[0][0].value) is not None:
+        return object_faults(changed[0][0].value, changed[0][1].value, spelling)
+    return faults
 
 
 def _block_faults(old: sse_text.Block, new: sse_text.Block, spelling: bytes, *, field_only: bool) -> list[str]:

@@ -38,6 +38,12 @@ class Case:
         return head.values(self.plan.headers, b"x-trace-id")
 
     @property
+    def kept_ids(self) -> list[bytes]:
+        """Those of the application's ids that may stay on its reply."""
+        number = self.decision.number if isinstance(self.decision, Bound) else None
+        return [each for each in self.own_ids if self.delivers_conflicts or number_of(each) == number]
+
+    @property
     def names_another(self) -> bool:
         """Whether the application's head claims anything but the bound trace (C3)."""
         number = self.decision.number if isinstance(self.decision, Bound) else None
@@ -77,9 +83,14 @@ def _exception_faults(case: Case, reply: Reply, notes: Notes) -> list[str]:
             return [f"raised after {reply.raised_after} of {reply.sends} sends"]
         if case.transport == "wsgi" and plan.raises.is_answered and reply.raised_from != "next":
             return [f"raised from {reply.raised_from!r}, not from __next__"]
-    elif plan.fault is Fault.NONE and reply.raised is not None and raised is None and not has_wrong_length(case.request, case.plan):
+    elif plan.fault is Fault.NONE and reply.raised is not None and raised is None and _is_whole(case, reply):
+        # A WSGI iterable can only break off by raising, and a server raises for a wrong length.
         return [f"out of nothing came {reply.raised!r}"]
     return []
+
+
+def _is_whole(case: Case, reply: Reply) -> bool:
+    return not has_wrong_length(case.request, case.plan) and (reply.clean or case.transport == "asgi")
 
 
 def has_wrong_length(request: Request, plan: Plan) -> bool:
@@ -152,7 +163,7 @@ def _interrupted(case: Case, kind: str, *, is_held: bool, answered: bool) -> dic
     if not answered and is_held:
         judges["nothing (C4)"] = _nothing
     if kind == "head":
-        judges["a reply to HEAD"] = lambda reply: id_faults(reply, case.decision, case.own_ids)
+        judges["a reply to HEAD"] = lambda reply: id_faults(reply, case.decision, case.kept_ids)
     return judges
 
 
@@ -183,6 +194,7 @@ def _refusal(case: Case) -> Judge:
             codes=("SYS-004-409-TRACE",),
             details=["trace_overwrite_refused"],
             extra={"refused_status": {b"%d" % case.plan.status}},
+            own=case.kept_ids,
         )
         gone = {name.lower() for name, _ in case.plan.headers if name.lower().startswith(b"content-")}
         gone |= REPRESENTATION | DIGESTS
@@ -192,12 +204,22 @@ def _refusal(case: Case) -> Judge:
     return judge
 
 
+def _looks_whole(case: Case, reply: Reply) -> bool:
+    """Say whether a client takes the reply for a whole one, and a gate could have helped it."""
+    declared = head.declared_length(reply.headers)
+    if declared is None or declared != len(reply.body):
+        return reply.clean
+    whole_chunks = {len(b"".join(case.plan.chunks[:count])) for count in range(len(case.plan.chunks) + 1)}
+    is_plain = bodies.kind_of(case.request, case.settings, case.plan) == "plain"
+    return not (is_plain and declared in whole_chunks)
+
+
 def _broken(case: Case) -> Judge:
     """C5, E4: whatever left, it does not end."""
 
     def judge(reply: Reply) -> list[str]:
-        faults = id_faults(reply, case.decision, case.own_ids)
-        if reply.clean:
+        faults = id_faults(reply, case.decision, case.kept_ids)
+        if _looks_whole(case, reply):
             faults.append("the reply ends cleanly")
         if reply.status != case.plan.status:
             faults.append(f"status {reply.status}")
