@@ -64,8 +64,8 @@ class TraceGate:
         self.route_of = route_of
         self.keys = keys_of(self.header)
         self.plain_heads = PlainHeads(self.terms)
-        self._key, self._name = self.keys[0]
-        self._accept = self.terms.gate.accept
+        self._key = self.keys[0][0]
+        self._accept = self.terms.gate.accept_value
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the application has
         """Return the application's attribute: the gate still looks like the application."""
@@ -82,7 +82,7 @@ class TraceGate:
             return self.app(admitted(environ, found), start_response)
         trace, value = None, environ.get(self._key)
         if type(value) is str and _TRACEPARENT not in environ:
-            trace = self._accept([(self._name, value.encode())])
+            trace = self._accept(value.encode())
         if trace is None:
             decision = decide(self, environ)
             if isinstance(decision, Refused):

@@ -77,6 +77,10 @@ class Gate:
                 value = line[1]
         return Trace(TraceId(value), "header") if value is not None and is_canonical(value) else None
 
+    def accept_value(self, value: bytes) -> Trace | None:
+        """Return the trace of a request whose only source is a trace header's *value*, where that is one good id."""
+        return Trace(TraceId(value), "header") if self._simple and is_canonical(value) else None
+
     def decide(  # noqa: PLR0913 - the primitives of one request head
         self,
         headers: Headers,
