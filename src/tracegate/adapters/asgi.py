@@ -1,15 +1,11 @@
-"""How does ASGI speak? The shell around an ASGI 3 application.
-
-On the hot path the application's messages go straight to the server: ``outgoing`` calls whatever ``forward`` is, and
-that is the server's own ``send`` from the moment a success head has left.
-"""
+"""How does ASGI speak? The shell around an ASGI 3 application."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracegate.adapters.asgi_reply import Reply, was_last
-from tracegate.adapters.asgi_scope import MARK, Application, Message, Receive, Scope, Send, admitted, decide, refuse
+from tracegate.adapters.asgi_passage import Passage, was_last
+from tracegate.adapters.asgi_scope import MARK, admitted, decide, refuse
 from tracegate.adapters.websocket import serve_websocket
 from tracegate.adapters.wiring import wired
 from tracegate.context import binding
@@ -17,8 +13,9 @@ from tracegate.core.exchange import Exchange, State
 from tracegate.core.gate import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
+    from tracegate.adapters.asgi_scope import Application, Receive, Scope, Send
     from tracegate.core.cors import CorsLayer
     from tracegate.core.policy import Policy
     from tracegate.runtime import Runtime
@@ -84,63 +81,17 @@ class TraceGate:
         if kind == "websocket":
             return await serve_websocket(self, exchange, inner, receive, send)
 
-        reply: Reply | None = None
-        last: Message = _NOTHING
-
-        def first(message: Message) -> Awaitable[None]:
-            nonlocal forward, reply
-            kind = message["type"]
-            if kind == "http.response.body":
-                left, more = exchange.remaining, message.get("more_body", False)
-                size = len(message.get("body", b""))
-                if exchange.state is _PASSING and (left == size and not more or exchange.fits(size, more=more)):
-                    return send(message)
-            elif kind == "http.response.start" and "trailers" not in message:
-                lines = exchange.start(message["status"], message.get("headers", ()))
-                if lines is not None:
-                    if exchange.remaining < 0:
-                        forward = send
-                    message = message.copy()
-                    message["headers"] = lines
-                    return send(message)
-            reply = Reply(exchange, send, self, inner)
-            forward = reply.send
-            return reply.begin(message)
-
-        forward: Callable[[Message], Awaitable[None]] = first
-
-        def outgoing(message: Message) -> Awaitable[None]:
-            nonlocal last
-            last = message
-            return forward(message)
-
-        async def incoming() -> Message:
-            if reply is not None:
-                ended = await reply.before_receive()
-                if ended is not None:
-                    return ended
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                exchange.gone = True
-            return message
-
+        passage = Passage(self, exchange, inner, receive, send)
         found = binding.get()
         binding.set(exchange)
         try:
-            await self.app(inner, incoming, outgoing)
+            await self.app(inner, passage.receive, passage.send)
         except (Exception, SystemExit) as error:
-            if exchange.state is not _PASSING or not was_last(last):
-                reply = reply or Reply(exchange, send, self, inner)
-                forward = reply.send
-                await reply.fail(error)
+            await passage.fail(error)
             raise
         else:
-            if exchange.state is _PASSING and (last["type"] == "http.response.body" and not last.get("more_body") or was_last(last)):
-                forward = send  # no cycle is left for the garbage collector
-            else:
-                reply = reply or Reply(exchange, send, self, inner)
-                forward = reply.send
-                await reply.finish()
+            if exchange.state is not _PASSING or not was_last(passage.last):
+                await passage.finish()
         finally:
             if binding.get() is exchange:
                 binding.set(found)
@@ -148,5 +99,4 @@ class TraceGate:
 
 
 _KINDS = frozenset(("http", "websocket"))
-_NOTHING: Message = {"type": ""}
 _PASSING = State.PASSING

@@ -8,25 +8,17 @@ from typing import TYPE_CHECKING
 
 from tracegate.adapters.asgi_file import read_path, read_range
 from tracegate.adapters.asgi_scope import record
-from tracegate.core.exchange import Signal, Start, State
+from tracegate.core.reply import Signal, Start, State
 from tracegate.errors import ReplyAbortedError
 
 if TYPE_CHECKING:
     from types import CodeType
 
     from tracegate.adapters.asgi_scope import Message, Scope, Send, Shell
-    from tracegate.core.exchange import Exchange, Part
+    from tracegate.core.exchange import Exchange
+    from tracegate.core.reply import Part
 
-__all__ = ["Reply", "was_last"]
-
-
-def was_last(message: Message) -> bool:
-    """Return whether *message* ended a reply that passed straight through."""
-    if message["type"] == "http.response.body":
-        return not message.get("more_body")
-    if message["type"] == "http.response.zerocopysend":
-        return not message.get("more_body")
-    return bool(message["type"] == "http.response.pathsend")
+__all__ = ["Reply"]
 
 
 class Reply:
@@ -83,7 +75,7 @@ class Reply:
             await self.flush()
 
     async def begin(self, message: Message) -> None:
-        """Go on with *message*, which the fast half of the shell gave up: the exchange has taken a start or a length."""
+        """Go on with *message*, which the fast half gave up: the exchange has taken its head or its length."""
         exchange = self._exchange
         if exchange.state is State.PASSING and message["type"] == f"{self._prefix}.body":
             await self._mismatch(message)
