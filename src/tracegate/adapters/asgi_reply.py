@@ -126,8 +126,9 @@ class Reply:
 
     async def _mismatch(self, message: Message) -> None:
         """End a body that passed straight through and disagrees with its declared length (C5)."""
-        if not message.get("more_body") and self._exchange.remaining > 0:
-            await self._send({**message, "more_body": True})
+        promised = message.get("body", b"")[: max(self._exchange.remaining - 1, 0)]
+        if promised:  # some servers hold the head back until a first byte comes
+            await self._send({**message, "body": promised, "more_body": True})
         self._exchange.mismatch()
         await self.flush()
 

@@ -31,7 +31,7 @@ from tracegate.core.rewrite.choose import Treatment, choose, is_bodiless
 from tracegate.core.rewrite.error_body import ErrorBody
 from tracegate.core.rewrite.event_body import EventBody
 from tracegate.core.rewrite.headers import coding_of, is_signed, rewritten
-from tracegate.core.rewrite.long_body import SuccessBody
+from tracegate.core.rewrite.long_body import SilentBody, SuccessBody
 from tracegate.core.rewrite.step import Fate, Step
 from tracegate.core.terms import Terms
 from tracegate.core.trace import Trace
@@ -83,7 +83,7 @@ class Exchange(msgspec.Struct, eq=False):
     status: int | None = None
     _head: ReplyHead | None = None
     _trailers: bool = False
-    _treated: ErrorBody | EventBody | SuccessBody | None = None
+    _treated: ErrorBody | EventBody | SilentBody | SuccessBody | None = None
     _parts: tuple[Part, ...] = ()
     _events: tuple[Event, ...] = ()
 
@@ -151,8 +151,10 @@ class Exchange(msgspec.Struct, eq=False):
         if self.remaining < 0:
             return True
         left = self.remaining - size
-        self.remaining = max(left, 0)
-        return left >= 0 if more else left == 0
+        if left < 0 or (left > 0 and not more):
+            return False
+        self.remaining = left
+        return True
 
     def mismatch(self) -> None:
         """Note that a body which passes straight through disagrees with its declared length (C5)."""
@@ -234,13 +236,14 @@ class Exchange(msgspec.Struct, eq=False):
             treatment = Treatment.PASS
         if treatment is Treatment.PASS:
             return self._pass(head, head.headers)
-        if treatment is Treatment.ERROR_HEAD:
-            return self._pass(head, rewritten(head.headers, length=None, decoded=bool(coding)))
         if treatment is Treatment.ERROR_TEXT:
             self._stand_in(head)
             return None
-        self.remaining = head.length
         self.state = State.HELD
+        if treatment is Treatment.ERROR_HEAD:
+            self._treated = SilentBody(rewritten(head.headers, length=None, decoded=bool(coding)))
+            return None
+        self.remaining = head.length
         if treatment is Treatment.ERROR_JSON:
             self._treated = ErrorBody(
                 trace.id,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tracegate.core.head import Headers
     from tracegate.core.trace_id import TraceId
 
-__all__ = ["LongBody", "SuccessBody"]
+__all__ = ["LongBody", "SilentBody", "SuccessBody"]
 
 class LongBody:
     """A body whose head has left.
@@ -82,3 +82,23 @@ class SuccessBody:
         self._long = LongBody(ObjectSplicer(self._trace) if is_object else None, keep=self._keep, lenient=True)
         step = self._long.feed(start, more=more)
         return step._replace(headers=self._rewritten if is_object else self._headers)
+
+
+class SilentBody:
+    """The body of an error that was asked for by HEAD: none, and no length that a server could derive (D5).
+
+    Args:
+        headers: The lines of the head.
+    """
+
+    __slots__ = ("_headers",)
+
+    unsent = b""
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers: Headers | None = headers
+
+    def feed(self, data: bytes, *, more: bool) -> Step:  # noqa: ARG002 - the shape of every treatment
+        """Take a piece of the body, the last one unless *more*, and let none of it leave."""
+        headers, self._headers = self._headers, None
+        return Step(headers=headers, fate=Fate.MORE if more else Fate.END)
