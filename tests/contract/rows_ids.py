@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.contract.table import Expect, Row, one_of
+from tests.property.drivers.record import Outcome
 from tests.property.plan import OTHER, OWN, Headers, Request, Settings
 
 __all__ = ["EDGES", "FORMATS", "HOSTILE", "PARENTS", "SOURCES"]
@@ -36,8 +37,8 @@ MISSING, INVALID, CONFLICT = map(_refused, ("missing_trace_id", "invalid_trace_i
 def _invalid(value: bytes) -> Expect:
     """Refused, and never reflected (B3)."""
 
-    def is_kept_out(outcome: object) -> bool:
-        shown = repr(outcome.reply.headers).encode() + outcome.reply.body  # type: ignore[attr-defined]  an Outcome
+    def is_kept_out(outcome: Outcome) -> bool:
+        shown = repr(outcome.reply.headers).encode() + outcome.reply.body
         return value not in shown
 
     return Expect(
@@ -137,7 +138,7 @@ HOSTILE = [
 ] + [
     Row(
         "hostile: an id and garbage",
-        Expect(409, trace=None, events=("invalid_trace",), checks=(lambda outcome: b"garbage" not in outcome.reply.body),),
+        Expect(409, trace=None, events=("invalid_trace",), checks=(lambda outcome: b"garbage" not in outcome.reply.body,)),
         request=_named(OWN + b",garbage"),
     ),
 ]

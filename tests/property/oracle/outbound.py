@@ -84,13 +84,15 @@ def _exception_faults(case: Case, reply: Reply, notes: Notes) -> list[str]:
         if case.transport == "wsgi" and plan.raises.is_answered and reply.raised_from != "next":
             return [f"raised from {reply.raised_from!r}, not from __next__"]
     elif plan.fault is Fault.NONE and reply.raised is not None and raised is None and _is_whole(case, reply):
-        # A WSGI iterable can only break off by raising, and a server raises for a wrong length.
+        # Where a reply is cut off or replaced, an exception tells the server; a WSGI iterable has no other way.
         return [f"out of nothing came {reply.raised!r}"]
     return []
 
 
 def _is_whole(case: Case, reply: Reply) -> bool:
-    return not has_wrong_length(case.request, case.plan) and (reply.clean or case.transport == "asgi")
+    """Say whether the reply is the application's own, to its end: then nothing else may raise."""
+    is_own = head.is_legal(case.plan.status, case.plan.headers) and not has_wrong_length(case.request, case.plan)
+    return is_own and reply.clean
 
 
 def has_wrong_length(request: Request, plan: Plan) -> bool:
