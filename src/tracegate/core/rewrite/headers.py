@@ -36,7 +36,8 @@ def rewritten(
         headers: The application's.
         length: The new body's bytes; None where it streams.
         decoded: Whether the body leaves without its content coding.
-        media_type: The new ``Content-Type``, or None where it stays.
+        media_type: The new ``Content-Type`` where the standard error object stands in for the body, which says
+            ``Cache-Control: no-store`` unless the application said otherwise (E1); None where the type stays.
     """
     gone = _OF_THE_BYTES | _OF_THE_CODING if decoded else _OF_THE_BYTES
     found: Headers = []
@@ -56,4 +57,6 @@ def rewritten(
             found.append(line)
     if size is not None:
         found.append((b"content-length", size))
+    if media_type is not None and value_of(found, b"cache-control") is None:
+        found.append((b"cache-control", b"no-store"))
     return found
