@@ -85,11 +85,12 @@ class PlainHeads:
     def _look(self, line: tuple[str, str]) -> int:
         """Return the length that a line declares, or one of the two marks; remember it where it recurs."""
         length = self._reader.glance(byte_lines([line]))
-        found = _REMARKABLE if length is None else length
+        if length is None:
+            return _REMARKABLE
         short = len(line[1]) <= _REMEMBERED_CHARACTERS and len(self._known) < _REMEMBERED_LINES
         if short and line[0].lower() in _RECURRING:
-            self._known[line] = found
-        return found
+            self._known[line] = length
+        return length
 
 
 def status_line(status: int) -> str:

@@ -82,10 +82,10 @@ class Reply(msgspec.Struct, eq=False):
             ReplyError: No server would send it, or the reply was started before.
             BaseException: That of *exc_info*: it is too late for another head.
         """
-        if exc_info is not None:
-            if self._sent and exc_info[1] is not None:
-                raise exc_info[1].with_traceback(exc_info[2])
+        if exc_info is not None and not self._sent:
             self._take_back()
+        elif exc_info is not None and exc_info[1] is not None:
+            raise exc_info[1].with_traceback(exc_info[2])
         exchange = self.exchange
         if exchange.over:
             return
