@@ -13,6 +13,8 @@ from tests.property.oracle.verdict import faults_of
 from tests.property.plan import OWN, Plan, Request, Settings
 
 TRANSPORTS: tuple[Transport, ...] = ("asgi", "wsgi")
+NAMING_ANOTHER = ("own/json-object-with-trace_id", "own/json-unicode-escape-key")
+"""Their only event names a trace that is not the request's: clause D7."""
 SMALL = 260
 """Up to this many bytes a stream is cut at every byte."""
 
@@ -47,6 +49,9 @@ def _completed(stream: bytes) -> list[int]:
 def judge(vector: StreamVector, outcome: Outcome) -> None:
     """Assert that a client reads what the vector says, plus the trace."""
     seen = sse_text.read(outcome.reply.body)
+    if vector.id in NAMING_ANOTHER:
+        assert [event.event for event in seen.events] == ["error"], vector.id
+        return
     assert seen.retries == vector.retries, vector.id
     assert seen.comments == vector.comments, vector.id
     assert len(seen.events) == len(vector.events), vector.id
@@ -100,5 +105,7 @@ def test_every_big_stream(transport: Transport, bound: int) -> None:
 def test_every_stream_with_field_lines_only(transport: Transport) -> None:
     """`sse_carrier="field"` leaves all data as it was sent."""
     for vector in stream_vectors():
+        if vector.id in NAMING_ANOTHER:
+            continue
         outcome = reply_to(transport, vector, vector.chunks, Settings(sse_carrier="field"))
         assert [event.data for event in sse_text.read(outcome.reply.body).events] == [data for _, data, _ in vector.events]

@@ -133,6 +133,8 @@ class _Laws:
         """D4: objects are marked, everything else stays."""
         body = decoded(head.coding(self.plan.headers), self.plan.body)
         document = object_in(body) if body is not None else None
+        if body is not None and body.startswith(sse_text.BOM) and object_in(body[3:]) is not None:
+            return {"untouched (D4)": self.untouched_bytes, **self._of_object(body[3:], sse_text.BOM, b"")}
         if body is None or document is None:
             return {"untouched (D4)": self.untouched_bytes, "no clean end (E4)": self.unterminated}
         laws = self._of_object(body, b"", head.coding(self.plan.headers))
@@ -146,7 +148,7 @@ class _Laws:
         if body is None:
             # Not one clause says what becomes of a stream that cannot be read; anything but a clean stream without marks.
             return {"crashed": self.coded, "the standard error (D5)": self.coded, "no clean end (E4)": self.unterminated}
-        at = first_conflict(body, self.number, self.settings)
+        at = first_conflict(body, self.number)
         if at is None or self.delivers:
             return {"the marked stream of D6": self.stream(body)}
         laws: dict[str, Judge] = {"the stream's end of D7": self.ended_stream(at)}
@@ -329,19 +331,19 @@ def names_another_inside(kind: Kind, request: Request, settings: Settings, plan:
     if body is None:
         return False
     if kind == "stream":
-        return first_conflict(body, laws.number, settings) is not None
+        return first_conflict(body, laws.number) is not None
     document = object_in(body)
     if kind not in ("error", "success") or document is None:
         return False
     return laws.is_signed or naming(body, document, laws.number) == "unequal"
 
 
-def first_conflict(body: bytes, number: int, settings: Settings) -> int | None:
+def first_conflict(body: bytes, number: int) -> int | None:
     """Return where the first block starts that names another trace, None if none does (D7)."""
     mark, blocks, _ = sse_text.split(body)
     at = len(mark)
     for block in blocks:
-        document = object_in(block.data) if block.is_event and settings.sse_carrier == "auto" else None
+        document = object_in(block.data) if block.is_event else None
         by_line = any(line.name == b"trace_id" and number_of(line.value) != number for line in block.lines)
         if (by_line and block.is_event) or (document is not None and naming(block.data, document, number) == "unequal"):
             return at
@@ -360,6 +362,9 @@ def _gone(plan: Plan) -> set[bytes]:
 def _originals(body: bytes, reply: Reply, *, missing: bool) -> set[bytes]:
     """Return the raw JSON values that may stand for *body* in D2's envelope."""
     allowed = {b""} if missing else set()
+    if body.startswith(sse_text.BOM):
+        # RFC 8259, 8.1: a reader may ignore the mark.
+        allowed |= _originals(body[3:], reply, missing=missing)
     allowed |= set() if body.strip(b" \t\r\n") else {b"", b'""'}
     try:
         document = json_text.read(body)
