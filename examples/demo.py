@@ -84,9 +84,9 @@ def main() -> int:
             with _running(servers[0], folder) as (bare, _), _running(servers[1], folder) as (gated, log):
                 rows = [(question, _ask(bare, question), _ask(gated, question)) for question in QUESTIONS]
             _print_table(title, rows)
-            missing += sum(not _is_traced(answer) for _, _, answer in rows)
+            missing += sum(not is_traced(answer) for _, _, answer in rows)
             _print_events(log)
-    print(f"gated replies, error bodies or events without their id: {missing}")
+    print(f"\nreplies, error bodies or events of the gated services without their trace id: {missing}")
     return 1 if missing else 0
 
 
@@ -169,7 +169,7 @@ def _events(text: str) -> Iterator[tuple[str, bool]]:
         yield data, any(name == "trace_id" for name, _ in fields) or '"trace_id":' in data
 
 
-def _is_traced(answer: Answer) -> bool:
+def is_traced(answer: Answer) -> bool:
     """Return whether header, error JSON and every event carry exactly one id, and the same."""
     if len(answer.ids) != 1:
         return False
@@ -182,38 +182,39 @@ def _is_traced(answer: Answer) -> bool:
 
 
 def _print_table(title: str, rows: list[tuple[Question, Answer, Answer]]) -> None:
-    cells = [(question.words, _told(bare), _told(gated)) for question, bare, gated in rows]
-    widths = [max(len(row[column]) for row in [*cells, ("", "", "")]) for column in range(3)]
-    colour = sys.stdout.isatty()
+    heads = ("the client sends", "the bare framework answers", "with tracegate")
+    cells = [heads, *((question.words, _told(bare), _told(gated)) for question, bare, gated in rows)]
+    first, second, third = (max(len(row[column]) for row in cells) for column in range(3))
+    good, plain = ("\033[32m", "\033[0m") if sys.stdout.isatty() else ("", "")
     print(f"\n{title}\n")
-    for words, bare, gated in [("the client sends", "the bare framework answers", "with tracegate"), *cells]:
-        line = f"  {words:{widths[0]}}  {bare:{max(widths[1], 26)}}  "
-        print(line + (f"\033[32m{gated}\033[0m" if colour and "trace id" in gated else gated))
-        if words == "the client sends":
-            print("  " + "-" * (widths[0] + max(widths[1], 26) + widths[2] + 4))
+    for words, bare, gated in cells:
+        shown = gated if words == heads[0] else f"{good}{gated}{plain}"
+        print(f"  {words:{first}}  {bare:{second}}  {shown}".rstrip())
+        if words == heads[0]:
+            print(f"  {'-' * first}  {'-' * second}  {'-' * third}")
 
 
 def _told(answer: Answer) -> str:
-    """Return an answer in a few words."""
-    if not answer.ids:
-        where = "no trace id"
-    elif len(answer.ids) > 1:
-        where = f"{len(answer.ids)} trace ids"
-    else:
-        where = "trace id" if answer.ids[0] in (GOOD, "") else "a new trace id" if answer.ids[0] != FORGED else "FORGED id"
-    if answer.events or answer.media == "text/event-stream":
+    """Return an answer in a few words: what it says, and where its trace id stands."""
+    if answer.media == "text/event-stream":
         marked = sum(marked for _, marked in answer.events)
-        end = "" if answer.whole else ", then cut off"
-        return f"{answer.status}, {where}; {marked} of {len(answer.events)} events traced{end}"
-    detail = ""
-    if answer.media == "application/json" and answer.status >= 400:
+        end = "" if answer.whole else ", cut off"
+        return f"{answer.status} {_where(answer)}, in {marked} of {len(answer.events)} events{end}"
+    said = "" if answer.status < 400 else f" {answer.media.removeprefix('text/')}"
+    if said and answer.media == "application/json":
         members = json.loads(answer.body)
-        where += " in header and body" if answer.ids and members.get("trace_id") == answer.ids[0] else ""
-        detail = " ".join(str(part) for part in (members.get("error_code"), *members.get("details", [])) if part)
-        detail = f" {detail}" if detail else ""
-    elif answer.status >= 400:
-        detail = f" {answer.media}"
-    return f"{answer.status}{detail}, {where}"
+        said = " " + " ".join(members.get("details", [])[:1] or [members.get("error_code", "json")])
+    return f"{answer.status}{said} {_where(answer)}"
+
+
+def _where(answer: Answer) -> str:
+    if len(answer.ids) != 1:
+        return f"({len(answer.ids) or 'no'} trace id{'s' * (len(answer.ids) > 1)})"
+    if answer.ids[0] == FORGED:
+        return "(FORGED trace id)"
+    whose = "yours" if answer.ids[0] in (GOOD, OTHER) else "a new one"
+    in_body = answer.status >= 400 and answer.media == "application/json" and answer.ids[0].encode() in answer.body
+    return f"(trace id: {whose}, in header{' and body' if in_body else ''})"
 
 
 FORGED = "deadbeef-0000-4000-8000-000000000000"
@@ -221,11 +222,11 @@ FORGED = "deadbeef-0000-4000-8000-000000000000"
 
 def _print_events(log: Path) -> None:
     """Print the events that the gated service logged, in short."""
-    print("\n  events it recorded:")
+    print("\n  the events that it recorded:\n")
     for line in log.read_text().splitlines():
         with contextlib.suppress(ValueError):
             event = json.loads(line[line.index("{") :])
-            print(f"    {event['kind']:24} {event['trace_id']}  {event['route']}  {event['message'][:60]}")
+            print(f"  {event['kind']:24}{event['trace_id']}  {event['route'] or '-':22}{event['message'][:56]}")
 
 
 if __name__ == "__main__":
