@@ -13,7 +13,9 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_demonstration_shows_both_services_and_misses_no_id() -> None:
     """Every question is answered by four real servers, and no gated answer lacks its id."""
-    run = subprocess.run([sys.executable, "-m", "examples.demo"], cwd=ROOT, capture_output=True, text=True, timeout=120)  # noqa: S603
+    run = subprocess.run(
+        [sys.executable, "-m", "examples.demo"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
 
     assert run.returncode == 0, run.stdout + run.stderr
     for question in QUESTIONS:
