@@ -147,6 +147,7 @@ class Reply(msgspec.Struct, eq=False):
             if monotonic() >= latest and self._let_go():
                 break
         self._tell()
+        self._sent = self._sent or not callable(self._write)  # granian offers no write(), and sends its head now
         return self
 
     def fail(self, error: BaseException) -> Reply:

@@ -179,6 +179,13 @@ def test_a_server_that_has_sent_its_head_too_early_raises_the_exception_itself()
     assert caught.value is CRASH
 
 
+@pytest.mark.contract("C4", "C5")
+def test_a_server_without_write_sends_its_head_when_the_callable_returns() -> None:
+    """It would send the 500 as the body of what was started (granian)."""
+    server, events = serve(playing(Body(b"", CRASH)), server=Server(writes=False))
+    assert (server.told, server.body, server.raised, events) == (["200 OK"], b"", CRASH, ["stream_broken"])
+
+
 @pytest.mark.contract("C4")
 @pytest.mark.parametrize("body", [[], Body(), iter(())])
 def test_no_start_is_one_traced_500(body: Any) -> None:
