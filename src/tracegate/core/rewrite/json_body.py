@@ -76,7 +76,7 @@ def splice(body: bytes, trace: TraceId) -> bytes | Obstacle:
         return Obstacle.NOT_JSON
     if value is msgspec.UNSET:
         return _insert(body, trace)
-    if body.count(MEMBER) > 1 or (body.find(b"\\") >= 0 and body.find(b"\\u") >= 0):  # it may stand there twice
+    if body.count(MEMBER) > 1 or body.count(b"\\u") > 0:  # it may stand there twice
         return _splice_exactly(body, trace)
     raw = bytes(value)
     verdict = judge(raw, trace)

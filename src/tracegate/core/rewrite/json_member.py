@@ -54,10 +54,10 @@ def judge(value: bytes, trace: TraceId) -> Verdict:
         return Verdict.KEEP
     if value in {b"null", b'""'}:
         return Verdict.FILL
-    if value[:1] != b'"' or len(value) > LONGEST_VALUE:
+    if len(value) > LONGEST_VALUE:
         return Verdict.REFUSE
     try:
         spelling = _decode_string(value)
-    except msgspec.DecodeError:  # a lone surrogate: legal JSON, and no text
+    except msgspec.DecodeError:  # another type, or a lone surrogate: legal JSON, and no text
         return Verdict.REFUSE
     return Verdict.KEEP if trace.is_named_by(spelling.encode()) else Verdict.REFUSE

@@ -212,7 +212,9 @@ def test_a_glance_is_enough_for_a_plain_body(monkeypatch: pytest.MonkeyPatch) ->
     assert splice('{"a":"é"}'.encode(), TRACE) == b"{" + MEMBER + ',"a":"é"}'.encode()
     assert splice(b'{"a":"\\u00e9"}', TRACE) == b"{" + MEMBER + b',"a":"\\u00e9"}'
     assert splice(body := b'{"trace_id":' + OWN + b"}", TRACE) is body
+    assert splice(body := b'{"trace_id":' + OWN + b',"a":"\\n\\"\\\\"}', TRACE) is body
     assert splice(b'{"trace_id":"x"}', TRACE) is Obstacle.OVERWRITE
+    assert splice(b'{"a":1,"trace_id" : null}', TRACE) == b'{"a":1,"trace_id" : "' + SPELLING + b'"}'
     assert splice(b'{"a":"\xff"}', TRACE) is Obstacle.NOT_JSON
 
 

@@ -59,6 +59,7 @@ def test_depth_costs_no_recursion(opening: bytes, closing: bytes) -> None:
 
 def test_depth_has_a_bound() -> None:
     """As many containers as the bound allows are read; with one more, the text is at fault."""
+    assert MAX_DEPTH == 1 << 20
     for opening in (b"[", b'{"a":'):
         reader = JsonReader()
         list(reader.read(opening))
@@ -242,6 +243,37 @@ def test_a_text_twice_as_long_is_looked_at_twice_as_often(name: str) -> None:
     once, twice = (looks(before + unit * count + after) for count in (1500, 3000))
     assert twice <= 2 * once + 10
     assert once <= 2 * (len(before) + len(unit) * 1500 + len(after))
+
+
+@pytest.mark.parametrize(
+    ("name", "bytes_per_look"),
+    [
+        ("elements", 100),
+        ("members", 100),
+        ("records", 4),
+        ("escapes", 100),
+        ("characters", 500),
+        ("text", 500),
+        ("digits", 500),
+        ("blanks", 500),
+        ("wide and shallow", 1),
+    ],
+)
+def test_leaps_make_the_looks_few(name: str, bytes_per_look: int) -> None:
+    """Where a text is long of one kind, the reader hardly looks at single bytes."""
+    before, unit, after = LONG_TEXTS[name]
+    text = before + unit * 1500 + after
+    assert looks(text) <= len(text) / bytes_per_look
+    assert looks(text.replace(b",", b" ,\n")) <= 2 * looks(text) + 10
+
+
+@pytest.mark.parametrize("number", [b"0", b"-1", b"10", b"1.5", b"-0.25", b"1e5", b"1E+5", b"2e-7", b"-0", b"1.0e0"])
+@pytest.mark.parametrize("around", [b"%b,", b" %b ,", b"%b\n,", b"[%b],", b'"\\u00E9\\"/",%b,', b"true,false,null,%b,"])
+def test_leaps_take_every_kind_of_number(number: bytes, around: bytes) -> None:
+    """A run of any of them costs few looks, nested in an array as well."""
+    text = b"[" + around.replace(b"%b", number) * 240 + b"0]"
+    assert is_json(text)
+    assert looks(text) <= 40
 
 
 def test_leaps_add_nothing_to_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.property.oracle.json_prefix import read_prefix
 from tracegate.core.rewrite.json_stream import EnvelopeStream, ObjectSplicer, opens_object
 from tracegate.core.trace_id import TraceId
 
@@ -158,6 +159,7 @@ def test_blanks_behind_the_object_are_held_up_to_a_bound() -> None:
     assert stream.feed(b"{}" + b" " * 1023) == b"{"
     assert stream.feed(b"\t") == MEMBER + b"}" + b" " * 1023 + b"\t"
     assert stream.withheld == b""
+    assert stream.feed(b"\n") == b"\n"
     assert stream.feed(b"\n" * 5000) == b"\n" * 5000
     assert stream.finish() == b""
     assert stream.fault is None
@@ -182,7 +184,7 @@ def test_a_long_object_is_spliced_in_constant_memory() -> None:
 
 @pytest.mark.contract("D2", "D5")
 @pytest.mark.parametrize(
-    "value", [b"[]", b'["a", 1e5]', b'"x"', b"-12.5", b"0", b"true", b"null", b'[{"trace_id":1}]', b'{"a":1}']
+    "value", [b"[]", b'["a", 1e5]', b'"x"', b"-12.5", b"0", b"true", b"null", b'[{"trace_id":1}]', b'{"trace_id":1}']
 )
 def test_json_is_enveloped_as_it_is(value: bytes) -> None:
     """Byte for byte, without mark and blanks before it; whole and byte by byte."""
@@ -203,6 +205,19 @@ def test_text_is_enveloped_as_a_string(body: bytes) -> None:
     assert json.loads(out)["original"] == body.lstrip(b" ").decode(errors="replace")
     assert b"\n" not in out
     assert envelop(*(body[i : i + 1] for i in range(len(body)))) == (out, None)
+
+
+@pytest.mark.contract("D2", "D5")
+@pytest.mark.parametrize("first", [byte for byte in range(256) if byte not in b" \t\r\n"])
+def test_one_byte_decides_between_json_and_text(first: int) -> None:
+    """Only a byte that can begin a JSON text makes it one, even though it may then come to a fault."""
+    out, fault = envelop(bytes([first]))
+    if read_prefix(bytes([first]), inner=True).end == "fault":
+        assert fault is None
+        assert json.loads(out)["original"] == bytes([first]).decode(errors="replace")
+    else:
+        assert out.removesuffix(TAIL) == HEAD + bytes([first])
+        assert (fault is None) is (first in b"0123456789")
 
 
 @pytest.mark.contract("D2", "D5")
