@@ -377,6 +377,6 @@ def _originals(body: bytes, reply: Reply, *, missing: bool) -> set[bytes]:
         except UnicodeDecodeError:
             # Any text will do for bytes that are none.
             return allowed | {value for value in seen if value.startswith(b'"')}
-        texts = (text, text.strip(" \t\r\n"))
+        texts = (text, text.strip(" \t\r\n"), text.lstrip(" \t\r\n"), text.rstrip(" \t\r\n"))
         allowed |= {value for value in seen if value.startswith(b'"') and json_text.text_of(value) in texts}
     return allowed

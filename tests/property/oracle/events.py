@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tests.property.drivers.record import Fact, Reply, Transport
-from tests.property.oracle import bodies
+from tests.property.oracle import bodies, head
 from tests.property.oracle.inbound import Bound, Decision, Minted, Refused
 from tests.property.oracle.outbound import Case, has_wrong_length
 from tests.property.plan import Fault, Plan, Request, Settings
@@ -65,7 +65,7 @@ def _is_conflict(case: Case, reply: Reply) -> bool:
     """Say whether the application named another trace, and got as far as to say so."""
     plan = case.plan
     silent = plan.fault in (Fault.NO_REPLY, Fault.RAISE_BEFORE_START, Fault.BODY_FIRST)
-    if silent:
+    if silent or not head.is_legal(plan.status, plan.headers):
         return False
     if case.names_another:
         return True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tests.property.drivers.record import Notes, Reply, Transport
-from tests.property.oracle import bodies, head
+from tests.property.oracle import bodies, head, sse_text
 from tests.property.oracle.ids import number_of
 from tests.property.oracle.inbound import Bound, Decision
 from tests.property.oracle.judges import DIGESTS, REPRESENTATION, error_faults, header_faults, id_faults
@@ -140,8 +140,8 @@ def _delivered(case: Case) -> dict[str, Judge]:
     elif plan.fault is Fault.RAISE_AFTER_END and kind == "stream" and case.transport == "asgi":
         if answered:
             judges = {"the stream's end of D7": bodies.broken_stream(case.request, case.settings, plan, case.decision)}
-            if not plan.body:
-                judges = {"the 500 of C4": _crash(case)}
+            if not any(block.is_event for block in sse_text.split(plan.body)[1]):
+                judges["the 500 of C4"] = _crash(case)
         else:
             judges["no clean end (C5)"] = _broken(case)
     elif plan.fault is Fault.SEND_AFTER_END and kind == "stream":
@@ -155,9 +155,11 @@ def _interrupted(case: Case, kind: str, *, is_held: bool, answered: bool) -> dic
     sent = b"".join(plan.chunks[: plan.fault_after])
     judges: dict[str, Judge] = {"no clean end (C5)": _broken(case)}
     if kind == "stream" and answered and plan.fault is Fault.RAISE_MID_BODY:
-        if not sent:
-            return {"the 500 of C4": _crash(case)}
-        return {"the stream's end of D7": bodies.broken_stream(case.request, case.settings, plan, case.decision)}
+        ends = {"the stream's end of D7": bodies.broken_stream(case.request, case.settings, plan, case.decision)}
+        if not any(block.is_event for block in sse_text.split(sent)[1]):
+            # No event is out yet: the start may still be held.
+            ends["the 500 of C4"] = _crash(case)
+        return ends if sent else {"the 500 of C4": _crash(case)}
     if kind == "stream" and answered:
         judges["the stream's end of D7"] = bodies.broken_stream(case.request, case.settings, plan, case.decision)
     if answered and (kind in ("error", "envelope") or (is_held and not sent)):
