@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracegate.adapters.asgi_passage import Passage, was_last
-from tracegate.adapters.asgi_scope import MARK, admitted, decide, refuse
+from tracegate.adapters.asgi_passage import NOTHING, Passage, was_last
+from tracegate.adapters.asgi_scope import MARK, Shell, admitted, decide, refuse
 from tracegate.adapters.websocket import serve_websocket
 from tracegate.adapters.wiring import wired
 from tracegate.context import binding
-from tracegate.core.exchange import Exchange, State
 from tracegate.core.gate import Refused
 
 if TYPE_CHECKING:
@@ -33,6 +32,9 @@ class TraceGate:
         cors: The application's CORS rules, for replies that the gate makes itself.
         route_of: Returns the template of the route that a scope matches, or None; for events only.
 
+    Attributes:
+        shell: What serves; for integrations.
+
     Raises:
         ConfigurationError: The settings have faults.
 
@@ -48,55 +50,58 @@ class TraceGate:
         cors: CorsLayer | None = None,
         route_of: Callable[[Scope], str | None] | None = None,
     ) -> None:
-        self.app = app
-        self.runtime = runtime or wired(policy)
-        self.terms = self.runtime.terms(self.runtime.policy.header.lower().encode("ascii"), cors)
-        self.route_of = route_of
-        self._accept = self.terms.gate.accept
+        runtime = runtime or wired(policy)
+        terms = runtime.terms(runtime.policy.header.lower().encode("ascii"), cors)
+        self.shell = Shell(app, runtime, terms, route_of, terms.gate.accept)
+
+    @property
+    def app(self) -> Application:
+        """The application inside."""
+        return self.shell.app
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the application has
         """Return the application's attribute: the gate still looks like the application."""
-        if name == "app":  # not made yet: copy and pickle ask before __init__ ran
+        if name in _OWN:  # not made yet: copy and pickle ask before __init__ ran
             raise AttributeError(name)
         return getattr(self.app, name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
+        shell = self.shell  # once: on a class with __getattr__ each attribute is a slow one
+        app = shell.app
         kind = scope["type"]
         if kind not in _KINDS or MARK in scope:
-            return await self.app(scope, receive, send)
-        headers = scope.get("headers", ())
+            return await app(scope, receive, send)
+        headers = scope.get("headers")
         if type(headers) is not list:
-            headers = list(headers)
-        trace = self._accept(headers)
+            headers = list(headers or ())
+            scope = {**scope, "headers": headers}
+        accept = shell.accept
+        trace = accept(headers)
         if trace is None:
-            decision = decide(self, scope, headers)
+            decision = decide(shell, scope, headers)
             if isinstance(decision, Refused):
-                return await refuse(self, decision, scope, headers, receive, send)
+                return await refuse(shell, decision, scope, headers, receive, send)
             trace = decision
-        exchange = Exchange(
-            self.terms, trace, scope.get("method", "GET"), scope.get("path", ""), headers, scope.get("raw_path")
-        )
-        inner = admitted(scope, exchange)
         if kind == "websocket":
-            return await serve_websocket(self, exchange, inner, receive, send)
+            return await serve_websocket(shell, trace, scope, receive, send)
 
-        passage = Passage(self, exchange, inner, receive, send)
+        passage = Passage(shell, trace, scope, receive, send, [NOTHING])
         found = binding.get()
-        binding.set(exchange)
+        binding.set(passage)
         try:
-            await self.app(inner, passage.receive, passage.send)
+            await app(admitted(scope, passage), passage.receive, passage.send)
         except (Exception, SystemExit) as error:
             await passage.fail(error)
             raise
         else:
-            if exchange.state is not _PASSING or not was_last(passage.last):
+            if passage.reply is not None or not was_last(passage.last[0]):
                 await passage.finish()
         finally:
-            if binding.get() is exchange:
+            if binding.get() is passage:
                 binding.set(found)
         return None
 
 
 _KINDS = frozenset(("http", "websocket"))
-_PASSING = State.PASSING
+_OWN = frozenset(("app", "shell"))

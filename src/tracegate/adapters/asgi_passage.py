@@ -1,14 +1,17 @@
 """How do the messages of one ordinary request pass? The fast half of the ASGI shell.
 
-A success head is marked, and from then on the application's messages go straight to the server's own ``send``. All else
-is given up to :class:`~tracegate.adapters.asgi_reply.Reply`.
+A success head gets the trace header, and from then on the application's messages go straight to the server's own
+``send``. All else is given up to :class:`~tracegate.adapters.asgi_reply.Reply`; until then there is no exchange.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tracegate.adapters.asgi_reply import Reply
+from tracegate.adapters.asgi_scope import MARK, exchange_of
 from tracegate.core.reply import State
 
 if TYPE_CHECKING:
@@ -16,95 +19,133 @@ if TYPE_CHECKING:
 
     from tracegate.adapters.asgi_scope import Message, Receive, Scope, Send, Shell
     from tracegate.core.exchange import Exchange
+    from tracegate.core.head import Headers
+    from tracegate.core.trace import Trace
 
-__all__ = ["Passage", "was_last"]
+__all__ = ["Passage", "exchange_in", "was_last"]
 
-_PASSING = State.PASSING
-_NOTHING: Message = {"type": ""}
+_PLAIN = frozenset(range(200, 400)) - {204, 205, 304}  # the last have no body, whatever length they declare
+_NO_LENGTH = -1
+NOTHING: Message = {"type": ""}
 
 
 def was_last(message: Message) -> bool:
     """Return whether *message* ended a reply that passed straight through."""
     kind = message["type"]
-    if kind == "http.response.body" or kind == "http.response.zerocopysend":
+    if kind in ("http.response.body", "http.response.zerocopysend"):
         return not message.get("more_body")
+    if kind == "http.response.trailers":
+        return not message.get("more_trailers")
     return bool(kind == "http.response.pathsend")
 
 
-class Passage:
+class Passage(msgspec.Struct, eq=False):
     """What the application gets as ``send`` and ``receive``. Neither is a coroutine function where a message passes.
 
-    Args:
-        shell: The gate.
-        exchange: The request's.
-        scope: The application's scope.
-        receive: The server's.
-        send: The server's.
-
     Attributes:
-        last: The last message that the application sent.
+        shell: What serves.
+        trace: The bound trace.
+        scope: The server's scope.
+        server_receive: The server's ``receive``.
+        server_send: The server's ``send``.
+        last: The last message that the application sent. In a list, because it is set for each message of a stream: a
+            list's item is set in a fifth of the time of a Struct's attribute.
+        reply: The reply that needs more than the trace header, or None.
     """
 
-    __slots__ = ("_exchange", "_forward", "_receive", "_reply", "_scope", "_send", "_shell", "last")
+    shell: Shell
+    trace: Trace
+    scope: Scope
+    server_receive: Receive
+    server_send: Send
+    last: list[Message]
+    reply: Reply | None = None
+    _forward: Send | None = None
+    _status: int | None = None  # once a head has passed
+    _left: int = _NO_LENGTH
+    _gone: bool = False
 
-    def __init__(self, shell: Shell, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
-        self._shell = shell
-        self._exchange = exchange
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._forward: Send | None = None
-        self._reply: Reply | None = None
-        self.last: Message = _NOTHING
+    @property
+    def exchange(self) -> Exchange:
+        """The request's exchange; from now on the reply goes through it."""
+        return self._slow().exchange
 
     def send(self, message: Message) -> Awaitable[None]:
         """Take one message; the awaitable is the server's own where it passes."""
-        self.last = message
+        self.last[0] = message
         forward = self._forward
         if forward is not None:
             return forward(message)
-        return self._look(message)
+        send = self.server_send  # a name of its own: CPython 3.11 is slow to call what a slot holds
+        if self._status is None:
+            lines = self._marked(message)
+            if lines is not None:
+                passed: Message = message.copy()  # type: ignore[attr-defined]  # a dict, as ASGI demands
+                passed["headers"] = lines
+                return send(passed)
+        elif message["type"] == "http.response.body":
+            left = self._left - len(message["body"]) if "body" in message else self._left
+            if left == 0 or (left > 0 and message.get("more_body")):
+                self._left = left
+                return send(message)
+        return self._slow().send(message)
 
     async def receive(self) -> Message:
         """Return the next message for the application; a disconnect where the gate has ended the reply (E2)."""
-        if self._reply is not None:
-            ended = await self._reply.before_receive()
+        if self.reply is not None:
+            ended = await self.reply.before_receive()
             if ended is not None:
                 return ended
-        message = await self._receive()
+        message = await self.server_receive()
         if message["type"] == "http.disconnect":
-            self._exchange.gone = True
+            self._gone = True
+            if self.reply is not None:
+                self.reply.exchange.gone = True
         return message
 
     async def fail(self, error: BaseException) -> None:
         """End the reply after the application raised *error*."""
-        if self._exchange.state is not _PASSING or not was_last(self.last):
+        if not self._is_whole():
             await self._slow().fail(error)
 
     async def finish(self) -> None:
-        """End a reply that the application left incomplete."""
-        await self._slow().finish()
+        """End the reply after the application returned."""
+        if not self._is_whole():
+            await self._slow().finish()
 
-    def _look(self, message: Message) -> Awaitable[None]:
-        """Take a message that cannot pass unseen: a head, or a body of declared length."""
-        exchange, kind = self._exchange, message["type"]
-        if kind == "http.response.body":
-            left, size = exchange.remaining, len(message.get("body", b""))
-            more = message.get("more_body", False)
-            if exchange.state is _PASSING and ((left == size and not more) or exchange.fits(size, more=more)):
-                return self._send(message)
-        elif kind == "http.response.start" and "trailers" not in message:
-            lines = exchange.start(message["status"], message.get("headers", ()))
-            if lines is not None:
-                if exchange.remaining < 0:
-                    self._forward = self._send
-                passed = message.copy()
-                passed["headers"] = lines
-                return self._send(passed)
-        return self._slow().begin(message)
+    def _marked(self, message: Message) -> Headers | None:
+        """Return the lines of a head that needs the trace header and nothing else, marked; else None."""
+        if message["type"] != "http.response.start" or "trailers" in message:
+            return None
+        terms, headers, status = self.shell.terms, message.get("headers"), message["status"]
+        if type(headers) is not list or type(status) is not int or status not in _PLAIN or not terms.plain:
+            return None
+        length = terms.heads.glance(headers)
+        if length is None:
+            return None
+        self._status = status
+        if length < 0 or self.scope["method"] == "HEAD":
+            self._forward = self.server_send
+        else:
+            self._left = length
+        return [*headers, (terms.header, self.trace.id.raw)]
+
+    def _is_whole(self) -> bool:
+        """Return whether a reply that passed straight through has ended."""
+        return was_last(self.last[0]) and (self.reply is None or self.reply.exchange.state is State.PASSING)
 
     def _slow(self) -> Reply:
-        if self._reply is None:
-            self._reply = Reply(self._exchange, self._send, self._shell, self._scope)
-            self._forward = self._reply.send
-        return self._reply
+        if self.reply is None:
+            exchange = exchange_of(self.shell, self.scope, self.trace)
+            exchange.gone = self._gone
+            if self._status is not None:
+                exchange.adopt(self._status, self._left)
+            self.reply = Reply(exchange, self.server_send, self.shell, self.scope)
+            self._forward = self.reply.send
+        return self.reply
+
+
+def exchange_in(scope: Scope) -> Exchange | None:
+    """Return the exchange of the gate around the application that got *scope*, or None where there is none."""
+    found = scope.get(MARK)
+    return found.exchange if isinstance(found, Passage) else found  # a handshake's scope holds it itself

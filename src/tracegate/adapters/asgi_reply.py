@@ -33,12 +33,15 @@ class Reply:
         shell: The gate.
         scope: The application's scope.
         prefix: ``http.response``, or the denial extension's for a handshake.
+
+    Attributes:
+        exchange: The request's.
     """
 
     def __init__(
         self, exchange: Exchange, send: Send, shell: Shell, scope: Scope, prefix: str = "http.response"
     ) -> None:
-        self._exchange = exchange
+        self.exchange = exchange
         self._send = send
         self._shell = shell
         self._scope = scope
@@ -56,7 +59,7 @@ class Reply:
             ReplyAbortedError: The reply was ended before this message; it is an :class:`OSError`.
             ReplyError: The message is out of order, or no server would send it.
         """
-        exchange, kind = self._exchange, message["type"]
+        exchange, kind = self.exchange, message["type"]
         if exchange.state is State.ABORTED:
             raise ReplyAbortedError
         if kind == f"{self._prefix}.start":
@@ -74,27 +77,17 @@ class Reply:
         else:
             await self.flush()
 
-    async def begin(self, message: Message) -> None:
-        """Go on with *message*, which the fast half gave up: the exchange has taken its head or its length."""
-        exchange = self._exchange
-        if exchange.state is State.PASSING and message["type"] == f"{self._prefix}.body":
-            await self._mismatch(message)
-        elif exchange.state is State.OPEN or message["type"] != f"{self._prefix}.start":
-            await self.send(message)
-        else:
-            await self._after_start(message)
-
     async def _after_start(self, message: Message, start: Start | None = None) -> None:
         self._start = message
         if start is not None:
             self._queue.append(start)
         await self.flush()
-        if self._exchange.error is not None:
-            raise self._exchange.error
+        if self.exchange.error is not None:
+            raise self.exchange.error
 
     async def before_receive(self) -> Message | None:
         """Let a held end go, since the application waits for the client; return a disconnect if the reply is over."""
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange.over:
             return {"type": "http.disconnect"}
         if exchange.state in (State.EMPTY, State.CLOSING):
@@ -104,18 +97,18 @@ class Reply:
 
     async def fail(self, error: BaseException) -> None:
         """End the reply after the application raised *error*."""
-        exchange = self._exchange
+        exchange = self.exchange
         exchange.gone = exchange.gone or _was_raised_by(self._send, error)
         exchange.fail(error)
         await self._close()
 
     async def finish(self) -> None:
         """End the reply after the application returned."""
-        self._exchange.finish()
+        self.exchange.finish()
         await self._close()
 
     async def _take(self, message: Message, data: bytes, *, more: bool) -> None:
-        exchange = self._exchange
+        exchange = self.exchange
         if exchange.state is not State.PASSING:
             exchange.body(data, more=more)
             await self.flush()
@@ -126,25 +119,25 @@ class Reply:
 
     async def _mismatch(self, message: Message) -> None:
         """End a body that passed straight through and disagrees with its declared length (C5)."""
-        promised = message.get("body", b"")[: max(self._exchange.remaining - 1, 0)]
+        promised = message.get("body", b"")[: max(self.exchange.remaining - 1, 0)]
         if promised:  # some servers hold the head back until a first byte comes
             await self._send({**message, "body": promised, "more_body": True})
-        self._exchange.mismatch()
+        self.exchange.mismatch()
         await self.flush()
 
     def _may_leave(self, message: Message) -> bool:
         """Return whether a message that is neither head nor body may leave; trailers and hints may contradict (C3)."""
         if message["type"] == f"{self._prefix}.trailers":
-            return self._exchange.allows(message.get("headers", ()), "body")
+            return self.exchange.allows(message.get("headers", ()), "body")
         if message["type"] == "http.response.early_hint":
-            return self._exchange.allows(message.get("headers", ()), "head")
+            return self.exchange.allows(message.get("headers", ()), "head")
         return True
 
     # Sending.
 
     async def flush(self) -> None:
         """Record what happened, and send what leaves now."""
-        exchange = self._exchange
+        exchange = self.exchange
         events = exchange.take_events()
         if events:
             record(self._shell, self._scope, exchange.headers, events)
@@ -168,7 +161,7 @@ class Reply:
         """Return the next message for the server; a last piece and the end of the body are one."""
         part = self._queue.popleft()
         if isinstance(part, Start):
-            known = {} if self._exchange.state is State.REPLACED else self._start
+            known = {} if self.exchange.state is State.REPLACED else self._start
             head: Message = {**known, "type": f"{self._prefix}.start", "status": part.status, "headers": part.headers}
             if not part.trailers:
                 head.pop("trailers", None)
@@ -186,7 +179,7 @@ class Reply:
 
     def _keep_time(self) -> None:
         """Start or stop the clock of a held start or end (D7)."""
-        if not self._exchange.waits:
+        if not self.exchange.waits:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -195,15 +188,15 @@ class Reply:
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:  # trio: no clock of ours runs there, so nothing is held
-                self._exchange.release()
-                self._queue.extend(self._exchange.take())
+                self.exchange.release()
+                self._queue.extend(self.exchange.take())
             else:
                 self._timer = loop.call_later(hold, self._expire, loop)
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
-        if self._exchange.waits:
-            self._exchange.release()
+        if self.exchange.waits:
+            self.exchange.release()
             self._expiry = loop.create_task(self.flush())
 
     async def _close(self) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from tracegate.core.admission import inbound_event, refusal_reply
+from tracegate.core.exchange import Exchange
 from tracegate.core.head import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tracegate.context import Binding
     from tracegate.core.events import Event
-    from tracegate.core.exchange import Exchange
     from tracegate.core.gate import Refused
     from tracegate.core.head import Headers
     from tracegate.core.terms import Terms
@@ -30,6 +32,7 @@ __all__ = [
     "Shell",
     "admitted",
     "decide",
+    "exchange_of",
     "record",
     "refuse",
 ]
@@ -41,28 +44,38 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MARK = "tracegate.exchange"
-"""The key under which a scope carries the exchange of the outer gate: the inner one adds nothing (clause B8)."""
+"""The key under which a scope carries what the outer gate makes of it: the inner one adds nothing (clause B8)."""
 
 _STATE_KEY = "tracegate"
 DENIAL = "websocket.http.response"
 """The ASGI extension with which a handshake can be answered by an HTTP response."""
 
 
-class Shell(Protocol):
-    """What the parts of the ASGI shell need of the gate."""
+@dataclass(slots=True)
+class Shell:
+    """What serves the requests of one gate.
 
+    Attributes:
+        app: The application inside; an integration may put another callable in its place.
+        runtime: Policy, clock, mint and sink.
+        terms: What all its exchanges share.
+        route_of: Returns the template of the route that a scope matches, or None; for events only.
+        accept: Returns the trace of a usual request, else None.
+    """
+
+    app: Application
     runtime: Runtime
     terms: Terms
     route_of: Callable[[Scope], str | None] | None
+    accept: Callable[[Headers], Trace | None]
 
 
-def admitted(scope: Scope, exchange: Exchange) -> Scope:
+def admitted(scope: Scope, bound: Binding) -> Scope:
     """Return the application's own copy of *scope*, with the trace in its state (clause G1)."""
-    inner = dict(scope)
-    inner["state"] = state = inner["state"].copy() if inner.get("state") is not None else {}
-    state[_STATE_KEY] = exchange.trace
-    inner["headers"] = exchange.headers
-    inner[MARK] = exchange
+    inner: Scope = scope.copy()  # type: ignore[attr-defined]  # a dict, as ASGI demands: faster than dict(scope)
+    state = scope.get("state")
+    inner["state"] = {**state, _STATE_KEY: bound.trace} if state else {_STATE_KEY: bound.trace}
+    inner[MARK] = bound
     return inner
 
 
@@ -78,6 +91,12 @@ def decide(shell: Shell, scope: Scope, headers: Headers) -> Trace | Refused:
     if event is not None:
         record(shell, scope, headers, [event])
     return decision
+
+
+def exchange_of(shell: Shell, scope: Scope, trace: Trace, transport: str = "http") -> Exchange:
+    """Return the exchange of a request that was let in."""
+    method, path, raw_path = scope.get("method", "GET"), scope.get("path", ""), scope.get("raw_path")
+    return Exchange(shell.terms, trace, method, path, scope.get("headers", []), raw_path, transport)
 
 
 async def refuse(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracegate.adapters.asgi_reply import Reply
-from tracegate.adapters.asgi_scope import DENIAL
+from tracegate.adapters.asgi_scope import DENIAL, admitted, exchange_of
 from tracegate.context import binding
-from tracegate.core.exchange import State
+from tracegate.core.reply import State
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from tracegate.adapters.asgi import TraceGate
-    from tracegate.adapters.asgi_scope import Message, Receive, Scope, Send
+    from tracegate.adapters.asgi_scope import Message, Receive, Scope, Send, Shell
     from tracegate.core.exchange import Exchange
+    from tracegate.core.trace import Trace
 
 __all__ = ["serve_websocket"]
 
@@ -78,12 +78,10 @@ class _Handshake:
             await self._send({"type": "websocket.close", "code": 1008, "reason": "trace_overwrite_refused"})
 
 
-async def serve_websocket(
-    gate: TraceGate, exchange: Exchange, scope: Scope, receive: Receive, send: Send
-) -> None:
+async def serve_websocket(shell: Shell, trace: Trace, scope: Scope, receive: Receive, send: Send) -> None:
     """Run the application for one WebSocket connection."""
-    exchange.transport = "websocket"
-    reply = Reply(exchange, send, gate, scope, DENIAL)
+    exchange = exchange_of(shell, scope, trace, "websocket")
+    reply = Reply(exchange, send, shell, scope, DENIAL)
     handshake = _Handshake(exchange, reply, send, deniable=DENIAL in (scope.get("extensions") or {}))
 
     async def incoming() -> Message:
@@ -97,7 +95,7 @@ async def serve_websocket(
     found = binding.get()
     binding.set(exchange)
     try:
-        await gate.app(scope, incoming, handshake.send)
+        await shell.app(admitted(scope, exchange), incoming, handshake.send)
     except (Exception, SystemExit) as error:
         if handshake.deniable and not handshake.open:
             await reply.fail(error)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse
 
     from tracegate.adapters.wsgi_environ import Environ
+    from tracegate.context import Binding
     from tracegate.core.cors import CorsLayer
     from tracegate.core.policy import Policy
     from tracegate.runtime import Runtime
@@ -78,8 +79,9 @@ class TraceGate:
         found = binding.get()
         if MARK in environ:
             return self.app(environ, start_response)
-        if found is not None and _is_bridged(found, environ):
-            return self.app(admitted(environ, found), start_response)
+        outer = None if found is None else _bridged(found, environ)
+        if outer is not None:
+            return self.app(admitted(environ, outer), start_response)
         trace, value = None, environ.get(self._key)
         if type(value) is str and _TRACEPARENT not in environ:
             trace = self._accept(value.encode())
@@ -108,11 +110,9 @@ class TraceGate:
             binding.set(found)
 
 
-def _is_bridged(found: object, environ: Environ) -> bool:
-    """Return whether an ASGI gate in front of a bridge has taken this very request (clause B8)."""
-    return (
-        isinstance(found, Exchange)
-        and found.state is State.OPEN
-        and found.method == method_of(environ)
-        and found.path == path_of(environ)
-    )
+def _bridged(found: Binding, environ: Environ) -> Exchange | None:
+    """Return the exchange of the ASGI gate in front of a bridge that has taken this very request (clause B8)."""
+    outer = getattr(found, "exchange", found)
+    if not isinstance(outer, Exchange) or outer.state is not State.OPEN:
+        return None
+    return outer if outer.method == method_of(environ) and outer.path == path_of(environ) else None

@@ -43,12 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Exchange", "Part", "Signal", "Start", "State"]
 
-_SUCCESS = frozenset(range(200, 400))
-_BODILESS = frozenset((204, 205, 304))
 _INTERNAL_ERROR = 500
 _WRONG_LENGTH = "The body is shorter or longer than its declared length."
-
-_OPEN, _PASSING = State.OPEN, State.PASSING  # for the hot path: an enum's attribute costs a look-up
 
 
 class Exchange(msgspec.Struct, eq=False):
@@ -99,20 +95,12 @@ class Exchange(msgspec.Struct, eq=False):
         Raises:
             ReplyError: The reply was started before.
         """
-        if self.state is not _OPEN:
+        if self.state is not State.OPEN:
             if self.over:
                 return None
             raise ReplyError("the reply was started twice")
-        terms = self.terms
         self.status = status
-        if terms.plain and status in _SUCCESS and type(headers) is list:
-            length = terms.heads.glance(headers)
-            if length is not None:
-                self.state = _PASSING
-                if length >= 0 and self.method != "HEAD" and status not in _BODILESS:
-                    self.remaining = length
-                return [*headers, (terms.header, self.trace.id.raw)]
-        head = terms.heads.read(status, headers)
+        head = self.terms.heads.read(status, headers)
         if isinstance(head, str):
             self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
             self.error = ReplyError(f"no server would send this reply: {head}")
@@ -127,6 +115,10 @@ class Exchange(msgspec.Struct, eq=False):
         if head.traceresponse is not None:
             self._look_at_traceresponse(head.traceresponse)
         return self._pass(head, head.headers) if not head.media else self._treat(head)
+
+    def adopt(self, status: int, remaining: int) -> None:
+        """Go on with a reply whose head the shell has marked and sent: *remaining* bytes are to come, -1 for any."""
+        self.state, self.status, self.remaining = State.PASSING, status, remaining
 
     def body(self, data: bytes, *, more: bool) -> None:
         """Take a piece of a body that does not pass straight through; the last one unless *more*.

@@ -10,7 +10,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from tracegate.core.trace import Origin, Trace
+from tracegate.core.trace import Trace
 from tracegate.core.trace_id import TraceId, is_canonical, parse_trace_id
 from tracegate.core.w3c import TraceParent, parse_traceparent, parse_tracestate
 
@@ -57,7 +57,6 @@ class Gate:
         self.policy = policy
         self._mint = mint
         self._header = policy.header.lower().encode("ascii")
-        self._sources = frozenset((self._header, b"traceparent"))
         self._simple = policy.trusted is None and policy.query_parameter is None
         self._trusts = _trust(policy)
 
@@ -69,13 +68,15 @@ class Gate:
         """
         if not self._simple:
             return None
-        sources, value = self._sources, None
-        for line in headers:
-            if line[0] in sources:
-                if value is not None or line[0] == b"traceparent":
+        own, found = self._header, None
+        for name, value in headers:
+            if name == own:
+                if found is not None:
                     return None
-                value = line[1]
-        return Trace(TraceId(value), "header") if value is not None and is_canonical(value) else None
+                found = value
+            elif name == b"traceparent":
+                return None
+        return Trace(TraceId(found), "header") if found is not None and is_canonical(found) else None
 
     def accept_value(self, value: bytes) -> Trace | None:
         """Return the trace of a request whose only source is a trace header's *value*, where that is one good id."""

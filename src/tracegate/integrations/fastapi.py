@@ -64,7 +64,7 @@ class DocumentedFastAPI(starlette.GatedStarlette, FastAPI):
         known: tuple[object, dict[str, Any]] = self.__dict__.get("_documented_openapi", (None, {}))
         if schema is known[0] or schema is known[1]:
             return known[1]
-        found = documented(schema, self.gate.runtime.policy)
+        found = documented(schema, self.gate.shell.runtime.policy)
         self.__dict__["_documented_openapi"] = (schema, found)
         if self.openapi_schema is schema:
             self.openapi_schema = found

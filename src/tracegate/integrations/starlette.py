@@ -8,8 +8,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 
 from tracegate.adapters.asgi import TraceGate
-from tracegate.adapters.asgi_scope import MARK
-from tracegate.core.exchange import Exchange, State
+from tracegate.adapters.asgi_passage import exchange_in
+from tracegate.core.reply import State
 from tracegate.errors import MissingTraceError
 from tracegate.integrations.mixin import mix_in
 from tracegate.integrations.starlette_cors import ApplicationCors
@@ -56,9 +56,10 @@ def install(app: Starlette, policy: Policy | None = None, *, runtime: Runtime | 
     gate = TraceGate(app, policy, runtime=runtime)
     gated = mix_in(app, GatedStarlette)
     gated.gate = gate
-    gate.app = gated.serve_ungated
-    gate.route_of = gated.route_template
-    gate.terms.cors = ApplicationCors(app, gate.terms.cors)
+    shell = gate.shell
+    shell.app = gated.serve_ungated
+    shell.route_of = gated.route_template
+    shell.terms.cors = ApplicationCors(app, shell.terms.cors)
     app.middleware_stack = None  # where it was built already, the next request builds it with the gate's answers
 
 
@@ -111,8 +112,8 @@ async def _answer(request: Request, error: Exception) -> Response:
     """
     if request.scope["type"] != "http":
         raise error
-    exchange = request.scope.get(MARK)
-    if isinstance(exchange, Exchange) and exchange.state is State.OPEN:
+    exchange = exchange_in(request.scope)
+    if exchange is not None and exchange.state is State.OPEN:
         exchange.fail(error)
     missing = isinstance(error, MissingTraceError)
     return PlainTextResponse("Internal Server Error", _REFUSED if missing else _INTERNAL_ERROR)
