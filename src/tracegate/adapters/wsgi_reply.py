@@ -17,7 +17,7 @@ from tracegate.adapters.wsgi_environ import HINTS, Environ, Shell, exchange_of, 
 from tracegate.adapters.wsgi_head import NativeHeaders, byte_lines, native_lines, status_line, status_of
 from tracegate.context import binding
 from tracegate.core.reply import Signal, Start, State
-from tracegate.errors import ReplyAbortedError
+from tracegate.errors import ReplyAbortedError, ReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -106,6 +106,7 @@ class Reply(msgspec.Struct, eq=False):
 
         Raises:
             ReplyAbortedError: The reply was ended without a clean end.
+            ReplyError: The reply was declared to have no body.
         """
         if not self._ended:
             self._take(data)
@@ -188,7 +189,10 @@ class Reply(msgspec.Struct, eq=False):
         if not self._sent and callable(self._write):
             self._sent = True
             self._write(b"")  # a head without a body leaves with the first call of write() (PEP 3333)
-        raise self._error
+        try:
+            raise self._error
+        finally:
+            self._error = None  # its traceback leads back here
 
     def close(self) -> None:
         """Close the application's body, once, even if it never started."""
@@ -217,11 +221,14 @@ class Reply(msgspec.Struct, eq=False):
 
     def _take(self, piece: bytes) -> None:
         exchange = self.exchange
+        declared = exchange.remaining
         if exchange.state is not State.PASSING:
             exchange.body(piece, more=True)
         elif exchange.fits(len(piece), more=True):
             self._queue.append(piece)
             return
+        elif declared == 0 and not self._sent:  # the head alone would look like a whole reply (C5)
+            raise ReplyError("the body is longer than its declared length")
         else:
             exchange.mismatch()
         self._put()

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -412,6 +414,37 @@ def test_an_exception_after_the_first_byte_leaves_no_clean_end() -> None:
     assert (server.body, server.raised, server.clean, events) == (b"one", CRASH, False, ["stream_broken"])
 
 
+def failing(*pieces: bytes) -> Iterator[bytes]:
+    """Hand out *pieces*, then fail; no variable of it holds the exception."""
+    yield from pieces
+    raise ValueError
+
+
+def test_a_failed_reply_leaves_no_reference_cycle() -> None:
+    """What a request held is gone when the server lets go of it, without the garbage collector."""
+    gate, _ = gated(None)
+    gc.collect()
+    gc.disable()
+    try:
+        for pieces in ((), (b"one",)):
+            body = failing(*pieces)
+            gone = weakref.ref(body)
+            gate.app = playing(body)
+            reply = gate(environ(), Server().start_response)
+            try:
+                while True:
+                    next(reply)
+            except ValueError:
+                pass
+            assert list(reply) == []
+            reply.close()
+            gate.app = None
+            del body, reply
+            assert gone() is None
+    finally:
+        gc.enable()
+
+
 @pytest.mark.contract("C5", "F3")
 @pytest.mark.parametrize(
     ("pieces", "sent"),
@@ -429,6 +462,15 @@ def test_a_body_of_another_length_has_no_clean_end(pieces: tuple[bytes, ...], se
     server, events = serve(playing(kind(pieces), LONG))
     assert (server.status, server.body, server.clean, events) == ("200 OK", sent, False, ["stream_broken"])
     assert isinstance(server.raised, ReplyAbortedError)
+
+
+@pytest.mark.contract("C4", "C5")
+@pytest.mark.parametrize("written", [(), (b"x",)])
+def test_a_body_where_none_was_declared_is_a_traced_500(written: tuple[bytes, ...]) -> None:
+    """The head alone would look like a whole reply."""
+    server, _ = serve(playing([b"", b"x"], [*TEXT, ("Content-Length", "0")], written=written))
+    assert is_crash(server)
+    assert isinstance(server.raised, ReplyError)
 
 
 # write().
