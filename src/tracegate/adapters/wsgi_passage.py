@@ -56,7 +56,7 @@ class Passage(msgspec.Struct, eq=False):
         self, status: str, headers: NativeHeaders, exc_info: ExcInfo | None = None, /
     ) -> Callable[[bytes], object]:
         """Take the reply's head, as ``start_response``."""
-        if exc_info is None and self._head is None and self._reply is None:
+        if self._head is None and self._reply is None:
             length = self.shell.plain_heads.length_of(status, headers)
             if length is not None:
                 self._length = length

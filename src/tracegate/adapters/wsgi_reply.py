@@ -87,8 +87,6 @@ class Reply(msgspec.Struct, eq=False):
         elif exc_info is not None and exc_info[1] is not None:
             raise exc_info[1].with_traceback(exc_info[2])
         exchange = self.exchange
-        if exchange.over:
-            return
         lines = exchange.start(status_of(status), given := byte_lines(headers))
         if exchange.error is not None:
             raise exchange.error
@@ -108,9 +106,8 @@ class Reply(msgspec.Struct, eq=False):
             ReplyAbortedError: The reply was ended without a clean end.
             ReplyError: The reply was declared to have no body.
         """
-        if not self._ended:
-            self._take(data)
-            self._tell()
+        self._take(data)
+        self._tell()
         while self._queue and callable(self._write):
             self._sent = True
             try:
@@ -187,7 +184,6 @@ class Reply(msgspec.Struct, eq=False):
         if self._error is None:
             raise StopIteration
         if not self._sent and callable(self._write):
-            self._sent = True
             self._write(b"")  # a head without a body leaves with the first call of write() (PEP 3333)
         try:
             raise self._error

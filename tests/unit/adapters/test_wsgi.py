@@ -149,6 +149,16 @@ def test_the_peer_and_the_query_are_the_servers_own() -> None:
     assert Server().serve(gate, environ(None, QUERY_STRING=f"a=b&trace={OWN}")).body == OWN.encode()
     assert Server().serve(gate, environ(REMOTE_ADDR="")).body != OWN.encode()
     assert Server().serve(gate, environ(REMOTE_ADDR="198.51.100.1")).body != OWN.encode()
+    peers: list[str | None] = []
+
+    def trusts(peer: str | None) -> bool:
+        peers.append(peer)
+        return True
+
+    gate, _ = gated(echo, Policy(trusted=trusts))
+    for address in ("", "203.0.113.9"):
+        assert Server().serve(gate, environ(REMOTE_ADDR=address)).body == OWN.encode()
+    assert peers == [None, "203.0.113.9"]
 
 
 @pytest.mark.contract("F2")

@@ -161,11 +161,12 @@ def test_an_exception_for_head_sends_its_head_before_it_leaves() -> None:
 
 
 @pytest.mark.contract("C4")
-def test_an_exception_after_an_empty_piece_is_still_before_the_reply() -> None:
+@pytest.mark.parametrize("error", [CRASH, SystemExit(1)])
+def test_an_exception_after_an_empty_piece_is_still_before_the_reply(error: BaseException) -> None:
     """The server has kept its head, and takes another one with exc_info."""
-    server, _ = serve(playing(Body(b"", CRASH)))
+    server, _ = serve(playing(Body(b"", error)))
     assert is_crash(server)
-    assert (server.told, server.raised) == (["200 OK", "500 Internal Server Error"], CRASH)
+    assert (server.told, server.raised) == (["200 OK", "500 Internal Server Error"], error)
 
 
 @pytest.mark.contract("C4")
@@ -213,6 +214,13 @@ def test_what_is_no_body_is_one_traced_500() -> None:
         server, _ = serve(playing(body, LONG))
         assert is_crash(server)
         assert isinstance(server.raised, TypeError)
+
+
+@pytest.mark.contract("C3")
+def test_a_refused_reply_has_no_use_for_its_body() -> None:
+    """Whatever the application returned."""
+    server, events = serve(playing(None, [("X-Trace-Id", OTHER)]))
+    assert (server.status, server.raised, events) == ("409 Conflict", None, ["trace_overwrite_refused"])
 
 
 @pytest.mark.contract("G3", "E2")
@@ -332,8 +340,26 @@ def test_a_second_start_with_exc_info_replaces_the_first(first: tuple[str, Any])
     server, events = serve(restarting(first, ("503 Later", [*TEXT, ("Retry-After", "3")]), [b"later"]))
     assert (server.told, server.body, server.raised, events) == (["503 Later"], b"later", None, [])
     assert server.headers == [*TEXT, ("Retry-After", "3"), ("X-Trace-Id", OWN)]
-    server, _ = serve(restarting(first, ("400 No", list(JSON)), [b"{}"]))
-    assert json.loads(server.body) == {"trace_id": OWN}
+    for finish in ([b"{}"], Body(b"{", b"}")):
+        server, _ = serve(restarting(first, ("400 No", list(JSON)), finish))
+        assert (server.told, json.loads(server.body)) == (["400 No"], {"trace_id": OWN})
+
+
+@pytest.mark.contract("C8", "D1")
+def test_what_is_written_after_a_second_start_belongs_to_it() -> None:
+    """The first head is forgotten even where the second one is still held."""
+
+    def app(_request: Environ, start_response: Start) -> list[bytes]:
+        start_response("200 OK", list(TEXT))
+        try:
+            raise CRASH
+        except ValueError:
+            write = start_response("400 No", list(JSON), sys.exc_info())
+        write(b"{")
+        return [b"}"]
+
+    server, _ = serve(app)
+    assert (server.told, json.loads(server.body)) == (["400 No"], {"trace_id": OWN})
 
 
 @pytest.mark.contract("C5", "C8")
@@ -412,6 +438,19 @@ def test_an_exception_after_the_first_byte_leaves_no_clean_end() -> None:
     """It leaves as it is, and is recorded once."""
     server, events = serve(playing(Body(b"one", CRASH)))
     assert (server.body, server.raised, server.clean, events) == (b"one", CRASH, False, ["stream_broken"])
+
+
+@pytest.mark.contract("C8", "G1")
+def test_a_list_that_can_be_closed_is_closed_under_its_trace() -> None:
+    """It is no plain list, so the gate closes it."""
+    seen: list[str] = []
+
+    class Closing(list[bytes]):
+        def close(self) -> None:
+            seen.append(str(current_trace()))
+
+    server, _ = serve(playing(Closing([b"x"])))
+    assert (server.body, seen) == (b"x", [OWN])
 
 
 def failing(*pieces: bytes) -> Iterator[bytes]:
@@ -505,6 +544,8 @@ def test_written_bytes_count_for_the_declared_length() -> None:
     server, events = serve(playing([], LONG, written=(b"1234", b"567890", b"never")))
     assert (server.status, server.body, server.clean, events) == ("200 OK", b"1234", False, ["stream_broken"])
     assert isinstance(server.raised, ReplyAbortedError)
+    server, events = serve(playing([], LONG, written=(b"1234567890",)))
+    assert (server.status, server.body, server.clean, events) == ("200 OK", b"", False, ["stream_broken"])
 
 
 @pytest.mark.contract("C5", "E4")
@@ -659,7 +700,7 @@ def test_a_stream_that_fails_before_its_first_event_is_a_traced_500() -> None:
     """Empty pieces and half an event do not start the reply."""
     server, events = serve(playing(Body(b"", b"data: half", CRASH), STREAM))
     assert is_crash(server)
-    assert (server.raised, events) == (CRASH, [])
+    assert (server.told, server.raised, events) == (["500 Internal Server Error"], CRASH, [])
 
 
 @pytest.mark.contract("C5", "D7", "F3")
