@@ -43,7 +43,7 @@ class StreamVector:
         return b"".join(self.chunks)
 
 
-def _load(name: str) -> Any:
+def _load(name: str) -> Any:  # noqa: ANN401  whatever JSON holds
     path = DATA / name
     return json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
 

@@ -75,7 +75,7 @@ def test_every_vector_cut_at_every_byte(transport: Transport, bound: int) -> Non
 @pytest.mark.contract("D1")
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_the_vectors_that_name_a_trace_follow_d1(transport: Transport) -> None:
-    """null is replaced, other values are refused."""
+    """A null is replaced, other values are refused."""
     named = {vector.id: vector for vector in body_vectors() if vector.id.startswith("own/exists-")}
     assert len(named) == 7
     for name, vector in named.items():

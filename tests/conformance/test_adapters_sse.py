@@ -19,7 +19,9 @@ SMALL = 260
 """Up to this many bytes a stream is cut at every byte."""
 
 
-def reply_to(transport: Transport, vector: StreamVector, chunks: tuple[bytes, ...], settings: Settings | None = None) -> Outcome:
+def reply_to(
+    transport: Transport, vector: StreamVector, chunks: tuple[bytes, ...], settings: Settings | None = None
+) -> Outcome:
     """Play *vector*; assert that the oracle finds no fault and that each event was out before the next chunk."""
     plan = Plan(200, ((b"content-type", vector.content_type),), chunks)
     settings = settings or Settings()
@@ -108,4 +110,6 @@ def test_every_stream_with_field_lines_only(transport: Transport) -> None:
         if vector.id in NAMING_ANOTHER:
             continue
         outcome = reply_to(transport, vector, vector.chunks, Settings(sse_carrier="field"))
-        assert [event.data for event in sse_text.read(outcome.reply.body).events] == [data for _, data, _ in vector.events]
+        assert [event.data for event in sse_text.read(outcome.reply.body).events] == [
+            data for _, data, _ in vector.events
+        ]

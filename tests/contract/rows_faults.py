@@ -41,16 +41,29 @@ def _failing(plan: Plan, fault: Fault, after: int = 0, raises: Raise = Raise.VAL
 
 EARLY = [
     *(
-        Row(f"{raises.value} before {name}", _crash(raises=True, checks=(_is_same,)), _failing(plan, Fault.RAISE_BEFORE_START, raises=raises))
+        Row(
+            f"{raises.value} before {name}",
+            _crash(raises=True, checks=(_is_same,)),
+            _failing(plan, Fault.RAISE_BEFORE_START, raises=raises),
+        )
         for name, plan in BODIES.items()
         for raises in ANSWERED
     ),
     *(
-        Row(f"{raises.value} before {name}", Expect(None, raises=True, checks=(_is_same, lambda outcome: outcome.reply.sends == 0)), _failing(plan, Fault.RAISE_BEFORE_START, raises=raises))
+        Row(
+            f"{raises.value} before {name}",
+            Expect(None, raises=True, checks=(_is_same, lambda outcome: outcome.reply.sends == 0)),
+            _failing(plan, Fault.RAISE_BEFORE_START, raises=raises),
+        )
         for name, plan in BODIES.items()
         for raises in PASSED
     ),
-    Row("ValueError for HEAD", Expect(500, raises=True, checks=(_is_same,)), _failing(Plan(), Fault.RAISE_BEFORE_START), Request(method="HEAD")),
+    Row(
+        "ValueError for HEAD",
+        Expect(500, raises=True, checks=(_is_same,)),
+        _failing(Plan(), Fault.RAISE_BEFORE_START),
+        Request(method="HEAD"),
+    ),
     *(
         Row(f"{fault.value}, {name}", replace(_crash(raises=False), checks=()), _failing(plan, fault), only="asgi")
         for name, plan in BODIES.items()
@@ -68,28 +81,72 @@ EARLY = [
         _failing(Plan(), Fault.RAISE_BEFORE_START),
         only="wsgi",
     ),
-]  # fmt: skip
+]
 
 _BROKEN = Expect(clean=False, raises=True, events=("stream_broken",), checks=(_is_same,))
 
 LATE = [
     *(
-        Row(f"{raises.value} after {after} chunks of a success", replace(_BROKEN, body=b"onetwo"[: 3 * after]), _failing(BODIES["a success"], Fault.RAISE_MID_BODY, after, raises))
+        Row(
+            f"{raises.value} after {after} chunks of a success",
+            replace(_BROKEN, body=b"onetwo"[: 3 * after]),
+            _failing(BODIES["a success"], Fault.RAISE_MID_BODY, after, raises),
+        )
         for raises in ANSWERED
         for after in (1, 2)
     ),
     *(
-        Row(f"{raises.value} after a chunk of a success", replace(_BROKEN, body=b"one", events=()), _failing(BODIES["a success"], Fault.RAISE_MID_BODY, 1, raises), only="asgi", oracle=False)
+        Row(
+            f"{raises.value} after a chunk of a success",
+            replace(_BROKEN, body=b"one", events=()),
+            _failing(BODIES["a success"], Fault.RAISE_MID_BODY, 1, raises),
+            only="asgi",
+            oracle=False,
+        )
         for raises in PASSED
     ),
-    Row("an exception between the head and the body", replace(_BROKEN, body=b""), _failing(BODIES["a success"], Fault.RAISE_MID_BODY), only="asgi"),
-    Row("an exception in error JSON", _crash(raises=True, checks=(_is_same,)), _failing(BODIES["error JSON"], Fault.RAISE_MID_BODY, 1)),
-    Row("an exception after the end", Expect(body=b"onetwo", raises=True, checks=(_is_same,)), _failing(BODIES["a success"], Fault.RAISE_AFTER_END), only="asgi"),
-    Row("an exception after the end of error JSON", Expect(404, raises=True, members={"a": 1, "trace_id": OWN.decode()}, checks=(_is_same,)), _failing(BODIES["error JSON"], Fault.RAISE_AFTER_END), only="asgi"),
-    Row("a return in the middle", replace(_BROKEN, raises=None, body=b"one", checks=()), _failing(BODIES["a success"], Fault.RETURN_MID_BODY, 1), only="asgi"),
-    Row("a return after the head", replace(_BROKEN, raises=None, body=b"", checks=()), _failing(BODIES["a success"], Fault.RETURN_MID_BODY), only="asgi"),
-    Row("more after the end", Expect(body=b"onetwo", raises=None, checks=(lambda outcome: outcome.reply.parts[-1][1] is False,)), _failing(BODIES["a success"], Fault.SEND_AFTER_END), only="asgi"),
-]  # fmt: skip
+    Row(
+        "an exception between the head and the body",
+        replace(_BROKEN, body=b""),
+        _failing(BODIES["a success"], Fault.RAISE_MID_BODY),
+        only="asgi",
+    ),
+    Row(
+        "an exception in error JSON",
+        _crash(raises=True, checks=(_is_same,)),
+        _failing(BODIES["error JSON"], Fault.RAISE_MID_BODY, 1),
+    ),
+    Row(
+        "an exception after the end",
+        Expect(body=b"onetwo", raises=True, checks=(_is_same,)),
+        _failing(BODIES["a success"], Fault.RAISE_AFTER_END),
+        only="asgi",
+    ),
+    Row(
+        "an exception after the end of error JSON",
+        Expect(404, raises=True, members={"a": 1, "trace_id": OWN.decode()}, checks=(_is_same,)),
+        _failing(BODIES["error JSON"], Fault.RAISE_AFTER_END),
+        only="asgi",
+    ),
+    Row(
+        "a return in the middle",
+        replace(_BROKEN, raises=None, body=b"one", checks=()),
+        _failing(BODIES["a success"], Fault.RETURN_MID_BODY, 1),
+        only="asgi",
+    ),
+    Row(
+        "a return after the head",
+        replace(_BROKEN, raises=None, body=b"", checks=()),
+        _failing(BODIES["a success"], Fault.RETURN_MID_BODY),
+        only="asgi",
+    ),
+    Row(
+        "more after the end",
+        Expect(body=b"onetwo", raises=None, checks=(lambda outcome: outcome.reply.parts[-1][1] is False,)),
+        _failing(BODIES["a success"], Fault.SEND_AFTER_END),
+        only="asgi",
+    ),
+]
 
 _NINE: Headers = ((b"content-type", b"text/plain"), (b"content-length", b"9"))
 _ONE: Headers = ((b"content-type", b"text/plain"), (b"content-length", b"1"))
@@ -98,7 +155,13 @@ _ONE: Headers = ((b"content-type", b"text/plain"), (b"content-length", b"1"))
 LENGTHS = [
     Row("a body that is too short", replace(_BROKEN, raises=None, checks=()), Plan(headers=_NINE)),
     Row("a body that is too long", replace(_BROKEN, raises=None, checks=()), Plan(headers=_ONE)),
-]  # fmt: skip
+]
+
+
+def _raises(error: type[BaseException]) -> Check:
+    """Return a check that an exception of that type came out."""
+    return lambda outcome: isinstance(outcome.reply.raised, error)
+
 
 LOST = [
     *(
@@ -109,7 +172,10 @@ LOST = [
                 clean=False,
                 raises=True,
                 events=None,
-                checks=(lambda outcome, error=error: isinstance(outcome.reply.raised, error), lambda outcome: "missing_trace" not in {e.kind for e in outcome.events}),
+                checks=(
+                    _raises(error),
+                    lambda outcome: "missing_trace" not in {e.kind for e in outcome.events},
+                ),
             ),
             plan,
             staging=Staging(interruption=Interruption(kind, at)),
@@ -120,4 +186,4 @@ LOST = [
         for kind, error in (("gone", ClientGoneError), ("dies", ServerError))
         for at in (0, 1)
     ),
-]  # fmt: skip
+]

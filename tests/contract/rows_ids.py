@@ -20,14 +20,21 @@ def _named(*values: bytes, parents: tuple[bytes, ...] = (), more: Headers = ()) 
 
 
 def _refused(detail: str) -> Expect:
-    kind = {"missing_trace_id": "missing_trace", "invalid_trace_id_format": "invalid_trace", "conflicting_trace_id": "conflicting_trace"}
+    kind = {
+        "missing_trace_id": "missing_trace",
+        "invalid_trace_id_format": "invalid_trace",
+        "conflicting_trace_id": "conflicting_trace",
+    }
     return Expect(
         status=409,
         members={"error_code": "SYS-004-409-TRACE", "details": [detail]},
         has=((b"content-type", b"application/json; charset=utf-8"), (b"cache-control", b"no-store")),
         trace=None,
         events=(kind[detail],),
-        checks=(lambda outcome: not outcome.notes.entered, lambda outcome: "refused_status" not in outcome.reply.body.decode()),
+        checks=(
+            lambda outcome: not outcome.notes.entered,
+            lambda outcome: "refused_status" not in outcome.reply.body.decode(),
+        ),
     )
 
 
@@ -61,7 +68,11 @@ SOURCES = [
     Row("a UUID in upper case", _bound(UPPER), request=_named(UPPER)),
     Row("32 hex digits", _bound(HEX), request=_named(HEX)),
     Row("32 upper-case hex digits", _bound(HEX.upper()), request=_named(HEX.upper())),
-    Row("a UUID of version 7", _bound(b"01890a5d-ac96-774b-bcce-b302099a8057"), request=_named(b"01890a5d-ac96-774b-bcce-b302099a8057")),
+    Row(
+        "a UUID of version 7",
+        _bound(b"01890a5d-ac96-774b-bcce-b302099a8057"),
+        request=_named(b"01890a5d-ac96-774b-bcce-b302099a8057"),
+    ),
     Row("a traceparent alone", _bound(HEX), request=_named(parents=(PARENT,))),
     Row("an id and its traceparent", _bound(OWN), request=_named(OWN, parents=(PARENT,))),
     Row("an equal id repeated", _bound(OWN), request=_named(OWN, OWN)),
@@ -77,7 +88,13 @@ SOURCES = [
         settings=Settings(traceparent_mismatch="parent"),
     ),
     Row("no id", MISSING, request=_named()),
-    Row("no id, the message says how to send one", Expect(409, trace=None, events=("missing_trace",), checks=(lambda outcome: b"X-Trace-Id" in outcome.reply.body,)), request=_named()),
+    Row(
+        "no id, the message says how to send one",
+        Expect(
+            409, trace=None, events=("missing_trace",), checks=(lambda outcome: b"X-Trace-Id" in outcome.reply.body,)
+        ),
+        request=_named(),
+    ),
     Row("an empty id", MISSING, request=_named(b"")),
     Row("a blank id", MISSING, request=_named(b" \t ")),
     Row("a blank id and a traceparent", _bound(HEX), request=_named(b" ", parents=(PARENT,))),
@@ -86,13 +103,23 @@ SOURCES = [
     Row("two ids, mode mint", CONFLICT, request=_named(OWN, OTHER), settings=Settings(mode="mint")),
     Row(
         "no id, mode observe",
-        Expect(body=b"hello", trace=None, events=("missing_trace",), checks=(lambda outcome: outcome.events[0].would_refuse,)),
+        Expect(
+            body=b"hello",
+            trace=None,
+            events=("missing_trace",),
+            checks=(lambda outcome: outcome.events[0].would_refuse,),
+        ),
         request=_named(),
         settings=Settings(mode="observe"),
     ),
     Row(
         "a bad id, mode observe",
-        Expect(body=b"hello", trace=None, events=("invalid_trace",), checks=(lambda outcome: outcome.events[0].would_refuse,)),
+        Expect(
+            body=b"hello",
+            trace=None,
+            events=("invalid_trace",),
+            checks=(lambda outcome: outcome.events[0].would_refuse,),
+        ),
         request=_named(b"garbage"),
         settings=Settings(mode="observe"),
     ),
@@ -103,9 +130,23 @@ SOURCES = [
         settings=Settings(mode="observe"),
     ),
     Row("a good id, mode observe", _bound(OWN), settings=Settings(mode="observe")),
-    Row("a problem is preferred", Expect(409, has=((b"content-type", b"application/problem+json"),), members={"details": ["missing_trace_id"]}, trace=None, events=("missing_trace",)), request=_named(more=((b"accept", b"application/problem+json"),))),
-    Row("a refusal for HEAD", Expect(409, trace=None, events=("missing_trace",)), request=Request(method="HEAD", headers=())),
-]  # fmt: skip
+    Row(
+        "a problem is preferred",
+        Expect(
+            409,
+            has=((b"content-type", b"application/problem+json"),),
+            members={"details": ["missing_trace_id"]},
+            trace=None,
+            events=("missing_trace",),
+        ),
+        request=_named(more=((b"accept", b"application/problem+json"),)),
+    ),
+    Row(
+        "a refusal for HEAD",
+        Expect(409, trace=None, events=("missing_trace",)),
+        request=Request(method="HEAD", headers=()),
+    ),
+]
 
 HOSTILE = [
     Row(f"hostile: {name}", _invalid(value), request=_named(value))
@@ -138,7 +179,9 @@ HOSTILE = [
 ] + [
     Row(
         "hostile: an id and garbage",
-        Expect(409, trace=None, events=("invalid_trace",), checks=(lambda outcome: b"garbage" not in outcome.reply.body,)),
+        Expect(
+            409, trace=None, events=("invalid_trace",), checks=(lambda outcome: b"garbage" not in outcome.reply.body,)
+        ),
         request=_named(OWN + b",garbage"),
     ),
 ]
@@ -175,9 +218,16 @@ PARENTS = [
     Row(
         "an oversized tracestate keeps the trace",
         _bound(HEX),
-        request=_named(parents=(PARENT,), more=((b"tracestate", b",".join(b"k%d=v" % n for n in range(40)) + b",x=" + b"y" * 9000),)),
+        request=_named(
+            parents=(PARENT,),
+            more=((b"tracestate", b",".join(b"k%d=v" % n for n in range(40)) + b",x=" + b"y" * 9000),),
+        ),
     ),
-    Row("a bad tracestate keeps the trace", _bound(HEX), request=_named(parents=(PARENT,), more=((b"tracestate", b"foo=,=bar"),))),
+    Row(
+        "a bad tracestate keeps the trace",
+        _bound(HEX),
+        request=_named(parents=(PARENT,), more=((b"tracestate", b"foo=,=bar"),)),
+    ),
 ]
 
 _EXEMPT = Settings(exempt=("/health",), exempt_prefixes=("/live",))
@@ -197,28 +247,62 @@ EDGES = [
     Row("an exempt prefix needs none", MINTED, request=_at("/live/a/b"), settings=_EXEMPT),
     *(
         Row(f"{path} is not exempt", MISSING, request=_at(path), settings=_EXEMPT)
-        for path in ("/healthz", "/health/x", "/lively", "//health", "/live/../x", "/live//x", "/live/./x", "/x/health", "/Health")
+        for path in (
+            "/healthz",
+            "/health/x",
+            "/lively",
+            "//health",
+            "/live/../x",
+            "/live//x",
+            "/live/./x",
+            "/x/health",
+            "/Health",
+        )
     ),
     Row("a preflight needs none", MINTED, request=_at("/x", method="OPTIONS", more=_CORS_PREFLIGHT)),
     Row("a preflight refuses a bad one", INVALID, request=_at("/x", b"bad", method="OPTIONS", more=_CORS_PREFLIGHT)),
-    Row("OPTIONS without Origin is no preflight", MISSING, request=_at("/x", method="OPTIONS", more=_CORS_PREFLIGHT[1:])),
-    Row("OPTIONS without a requested method is no preflight", MISSING, request=_at("/x", method="OPTIONS", more=_CORS_PREFLIGHT[:1])),
+    Row(
+        "OPTIONS without Origin is no preflight", MISSING, request=_at("/x", method="OPTIONS", more=_CORS_PREFLIGHT[1:])
+    ),
+    Row(
+        "OPTIONS without a requested method is no preflight",
+        MISSING,
+        request=_at("/x", method="OPTIONS", more=_CORS_PREFLIGHT[:1]),
+    ),
     Row(
         "an untrusted caller names nothing",
         Expect(
             body=b"hello",
             trace=None,
-            checks=(lambda outcome: outcome.reply.values(b"x-trace-id") != [OWN], lambda outcome: OWN.decode() not in outcome.notes.inside),
+            checks=(
+                lambda outcome: outcome.reply.values(b"x-trace-id") != [OWN],
+                lambda outcome: OWN.decode() not in outcome.notes.inside,
+            ),
         ),
         settings=Settings(trusted=("10.0.0.0/8",)),
     ),
-    Row("nothing is refused from an untrusted caller", MINTED, request=_named(b"bad", OWN, OTHER), settings=Settings(trusted=("10.0.0.0/8",))),
+    Row(
+        "nothing is refused from an untrusted caller",
+        MINTED,
+        request=_named(b"bad", OWN, OTHER),
+        settings=Settings(trusted=("10.0.0.0/8",)),
+    ),
     Row("an untrusted caller without an id", MINTED, request=_named(), settings=Settings(trusted=("10.0.0.0/8",))),
-    Row("an unknown peer is untrusted", MINTED, request=Request(client=None, headers=()), settings=Settings(trusted=("0.0.0.0/0",))),
+    Row(
+        "an unknown peer is untrusted",
+        MINTED,
+        request=Request(client=None, headers=()),
+        settings=Settings(trusted=("0.0.0.0/0",)),
+    ),
     Row("a trusted caller names it", _bound(OWN), settings=Settings(trusted=("127.0.0.0/8",))),
     Row("a trusted caller needs one", MISSING, request=_named(), settings=Settings(trusted=("127.0.0.0/8",))),
     *(
-        Row(f"a query parameter {name}", expect, request=Request(query=query, headers=headers), settings=Settings(query_parameter="trace"))
+        Row(
+            f"a query parameter {name}",
+            expect,
+            request=Request(query=query, headers=headers),
+            settings=Settings(query_parameter="trace"),
+        )
         for name, query, headers, expect in (
             ("names it", b"a=1&trace=" + OWN, (), _bound(OWN)),
             ("names it, escaped", b"trace=" + OWN.replace(b"-", b"%2d"), (), _bound(OWN)),
@@ -232,14 +316,20 @@ EDGES = [
         )
     ),
     Row("a query parameter is nothing by default", MISSING, request=Request(query=b"trace=" + OWN, headers=())),
-]  # fmt: skip
+]
 
 _AWS = b"Root=1-67891233-abcdef012345678912345678"
 _ULID = b"01ARZ3NDEKTSV4RRFFQ69G5FAV"
 
 FORMATS = [
     *(
-        Row(f"{name} is accepted where it is asked for", _bound(value), request=_named(value), settings=Settings(formats=(name,)), oracle=False)
+        Row(
+            f"{name} is accepted where it is asked for",
+            _bound(value),
+            request=_named(value),
+            settings=Settings(formats=(name,)),
+            oracle=False,
+        )
         for name, value in (("nginx", HEX), ("aws", _AWS), ("ulid", _ULID), ("opaque", b"edge/req-42:a=b@c~+.x_y"))
     ),
     *(
@@ -249,9 +339,15 @@ FORMATS = [
     *(
         Row(f"{value!r} is no {name}", INVALID, request=_named(value), settings=Settings(formats=(name,)), oracle=False)
         for name, value in (
-            ("aws", _AWS + b"0"), ("aws", b"1-67891233-abcdef012345678912345678"), ("ulid", _ULID[:-1]),
-            ("ulid", b"81ARZ3NDEKTSV4RRFFQ69G5FAV"), ("ulid", b"01ARZ3NDEKTSV4RRFFQ69G5FAU"), ("opaque", b"a" * 129),
-            ("opaque", b"a b"), ("opaque", b"a\xe9"), ("opaque", b'a"b'),
+            ("aws", _AWS + b"0"),
+            ("aws", b"1-67891233-abcdef012345678912345678"),
+            ("ulid", _ULID[:-1]),
+            ("ulid", b"81ARZ3NDEKTSV4RRFFQ69G5FAV"),
+            ("ulid", b"01ARZ3NDEKTSV4RRFFQ69G5FAU"),
+            ("opaque", b"a" * 129),
+            ("opaque", b"a b"),
+            ("opaque", b"a\xe9"),
+            ("opaque", b'a"b'),
         )
     ),
-]  # fmt: skip
+]

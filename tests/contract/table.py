@@ -64,9 +64,9 @@ class Row:
 
     name: str
     expect: Expect
-    plan: Plan = Plan()
-    request: Request = Request()
-    settings: Settings = Settings()
+    plan: Plan = field(default_factory=Plan)
+    request: Request = field(default_factory=Request)
+    settings: Settings = field(default_factory=Settings)
     staging: Staging = PLAIN
     only: Transport | None = None
     oracle: bool = True

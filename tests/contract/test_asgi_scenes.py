@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,10 +12,9 @@ import pytest
 from tests.property.drivers import asgi
 from tests.property.drivers.asgi import AsgiApplication, AsgiServer, Message, Receive, Send
 from tests.property.drivers.gates import peek, runtime_of
-from tests.property.drivers.record import Notes, Reply
+from tests.property.drivers.record import Fact, Notes, Reply
 from tests.property.plan import OTHER, OWN, Request, Settings
 from tracegate.adapters.asgi import TraceGate
-from tracegate.core.events import Event
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
 STREAM: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
@@ -29,32 +28,23 @@ def body(text: bytes, *, more: bool = True) -> Message:
 
 
 def serve(
-    application: AsgiApplication, request: Request | None = None, settings: Settings | None = None, **driver: Any
-) -> tuple[Reply, list[Event]]:
+    application: AsgiApplication, request: Request | None = None, settings: Settings | None = None
+) -> tuple[Reply, list[Fact]]:
     """Let *application* answer behind the gate."""
-    events: list[Event] = []
+    events: list[Fact] = []
     reply = Reply()
     gate: Any = TraceGate(application, runtime=runtime_of(settings or Settings(), events))
-    asgi.exchange(gate, request or Request(), Notes(peek=peek, reply=reply), **driver)
+    asgi.exchange(gate, request or Request(), Notes(peek=peek, reply=reply))
     assert reply.trace_outside == [None]
     return reply, events
 
 
 async def steps(send: Send, at: int) -> None:
     """Answer in six awaits and raise before number *at*."""
-    for number, act in enumerate(
-        (
-            lambda: asyncio.sleep(0),
-            lambda: send(START),
-            lambda: asyncio.sleep(0),
-            lambda: send(body(b"a")),
-            lambda: send(END),
-            lambda: asyncio.sleep(0),
-        )
-    ):
+    for number, message in enumerate((None, START, None, body(b"a"), END, None)):
         if number == at:
             raise LookupError(number)
-        await act()
+        await (asyncio.sleep(0) if message is None else send(message))
 
 
 @pytest.mark.contract("C4", "C5")
@@ -129,8 +119,10 @@ def test_a_silent_stream_starts_after_the_hold() -> None:
             if message["type"] == "http.response.start":
                 started.set()
 
-        events: list[Event] = []
-        await TraceGate(application, runtime=runtime_of(Settings(sse_hold_seconds=0.01), events))(scope, receive, watched)
+        events: list[Fact] = []
+        await TraceGate(application, runtime=runtime_of(Settings(sse_hold_seconds=0.01), events))(
+            scope, receive, watched
+        )
 
     reply = Reply()
     asgi.exchange(outer, Request(), Notes(reply=reply))
@@ -199,7 +191,7 @@ def test_after_a_refusal_the_application_hears_that_the_client_left() -> None:
 
 @pytest.mark.contract("G1")
 def test_the_trace_reaches_tasks_threads_and_the_scope() -> None:
-    """asyncio tasks, to_thread, async generators, and scope["state"]."""
+    """Tasks, to_thread, async generators, and scope["state"]."""
     seen: list[str | None] = []
 
     async def application(scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG001  ASGI's signature
@@ -207,7 +199,7 @@ def test_the_trace_reaches_tasks_threads_and_the_scope() -> None:
             await asyncio.sleep(0)
             seen.append(peek())
 
-        async def chunks() -> Any:
+        async def chunks() -> AsyncIterator[bytes]:
             for _ in range(2):
                 seen.append(peek())
                 yield b"x"
@@ -253,7 +245,7 @@ def test_requests_that_overlap_in_one_context_keep_their_own_traces() -> None:
     names = [OWN, OTHER, b"01890a5d-ac96-774b-bcce-b302099a8057"]
     seen: dict[str, list[str | None]] = {}
 
-    async def application(scope: Message, receive: Receive, send: Send) -> None:
+    async def application(scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG001  ASGI's signature
         key = scope["path"]
         seen.setdefault(key, []).append(peek())
         await asyncio.sleep(0)
@@ -301,11 +293,6 @@ def test_other_scopes_pass(kind: str) -> None:
         return {"type": f"{kind}.startup"}
 
     scope = {"type": kind}
-    runner: Callable[[], Awaitable[None]] = lambda: TraceGate(application, runtime=runtime_of(Settings(), []))(scope, receive, _swallow)  # noqa: E731
-    asyncio.run(_await(runner))
+    asyncio.run(TraceGate(application, runtime=runtime_of(Settings(), []))(scope, receive, _swallow))
     assert calls == [(scope, receive, _swallow)]
     assert scope == {"type": kind}
-
-
-async def _await(runner: Callable[[], Awaitable[None]]) -> None:
-    await runner()

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from tests.property.drivers.asgi import AsgiApplication, Message, Receive, Send
 from tests.property.drivers.gates import peek, runtime_of
-from tests.property.drivers.record import Notes, Reply
+from tests.property.drivers.record import Fact, Notes, Reply
 from tests.property.drivers.websocket import connect
 from tests.property.oracle.ids import is_minted
 from tests.property.plan import OTHER, OWN, Headers, Settings
 from tracegate.adapters.asgi import TraceGate
-from tracegate.core.events import Event
 
 NAMED: Headers = ((b"x-trace-id", OWN),)
 ECHO: Message = {"type": "websocket.receive", "text": "hello"}
@@ -28,9 +27,9 @@ def open_socket(
     settings: Settings | None = None,
     *messages: Message,
     denial: bool = True,
-) -> tuple[Reply, list[Event]]:
+) -> tuple[Reply, list[Fact]]:
     """Connect to *application* behind the gate."""
-    events: list[Event] = []
+    events: list[Fact] = []
     gate: Any = TraceGate(application, runtime=runtime_of(settings or Settings(), events))
     reply = connect(gate, headers, Notes(peek=peek), *messages, denial=denial)
     assert reply.trace_outside == [None]
@@ -84,13 +83,13 @@ def test_an_accepted_handshake_carries_the_id_and_the_messages_pass() -> None:
 
 
 @pytest.mark.contract("C1", "C4")
-@pytest.mark.parametrize(("application", "status", "raises"), [(decline, 403, False), (return_at_once, 500, False), (fail, 500, True)])
-def test_what_ends_before_the_accept_becomes_a_traced_denial(application: AsgiApplication, status: int, raises: bool) -> None:  # noqa: FBT001  a parameter
+@pytest.mark.parametrize(("application", "status"), [(decline, 403), (return_at_once, 500), (fail, 500)])
+def test_what_ends_before_the_accept_becomes_a_traced_denial(application: AsgiApplication, status: int) -> None:
     """A close is a 403, a return or an exception a 500; the exception comes out afterwards."""
     reply, _ = open_socket(application)
     assert (reply.status, reply.clean) == (status, True)
     assert reply.values(b"x-trace-id") == [OWN]
-    assert isinstance(reply.raised, LookupError) == raises
+    assert isinstance(reply.raised, LookupError) == (application is fail)
     error = json.loads(reply.body)
     assert error["trace_id"] == OWN.decode()
     assert b"s3cret" not in reply.body
@@ -167,7 +166,9 @@ def test_messages_of_an_open_socket_are_untouched(texts: list[str | bytes]) -> N
         while (message := await receive())["type"] == "websocket.receive":
             await send({**message, "type": "websocket.send"})
 
-    messages: list[Message] = [{"type": "websocket.receive", "bytes" if isinstance(text, bytes) else "text": text} for text in texts]
+    messages: list[Message] = [
+        {"type": "websocket.receive", "bytes" if isinstance(text, bytes) else "text": text} for text in texts
+    ]
     reply, _ = open_socket(application, NAMED, None, *messages)
     assert reply.others == [{**message, "type": "websocket.send"} for message in messages]
     assert reply.values(b"x-trace-id") == [OWN]

@@ -10,22 +10,23 @@ import pytest
 
 from tests.property.drivers import wsgi
 from tests.property.drivers.gates import peek, runtime_of
-from tests.property.drivers.record import Notes, Reply
-from tests.property.drivers.wsgi import StartResponse, WsgiApplication
+from tests.property.drivers.record import Fact, Notes, Reply
+from tests.property.drivers.wsgi import ExcInfo, StartResponse, WsgiApplication, WsgiServer
 from tests.property.plan import OTHER, OWN, Request, Settings
 from tracegate.adapters.wsgi import TraceGate
-from tracegate.core.events import Event
 
 TEXT = [("Content-Type", "text/plain")]
 STREAM = [("Content-Type", "text/event-stream")]
 
 
-def serve(application: WsgiApplication, request: Request | None = None, **driver: Any) -> tuple[Reply, list[Event]]:
+def serve(
+    application: WsgiApplication, request: Request | None = None, *, other_thread: bool = False
+) -> tuple[Reply, list[Fact]]:
     """Let *application* answer behind the gate."""
-    events: list[Event] = []
+    events: list[Fact] = []
     reply = Reply()
     gate: Any = TraceGate(application, runtime=runtime_of(Settings(), events))
-    wsgi.exchange(gate, request or Request(), Notes(peek=peek, reply=reply), **driver)
+    wsgi.exchange(gate, request or Request(), Notes(peek=peek, reply=reply), other_thread=other_thread)
     assert set(reply.trace_outside) == {None}
     return reply, events
 
@@ -40,13 +41,13 @@ def test_a_success_iterable_reaches_the_server_as_the_same_object() -> None:
         return body
 
     gate = TraceGate(application, runtime=runtime_of(Settings(), []))
-    server = wsgi.WsgiServer(Request(), Reply(), None)
+    server = WsgiServer(Request(), Reply(), None)
     assert gate(server.environ(), server.start_response) is body
 
 
 @pytest.mark.contract("C4", "C8")
 def test_a_start_before_the_return_reaches_the_server_before_the_return() -> None:
-    """granian answers `200` without headers when start_response comes after the callable has returned."""
+    """Granian answers `200` without headers when start_response comes after the callable has returned."""
     order: list[str] = []
 
     def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -55,11 +56,13 @@ def test_a_start_before_the_return_reaches_the_server_before_the_return() -> Non
         return (chunk for chunk in (b"{", b"}"))
 
     for path in ("/error", "/text"):
-        server = wsgi.WsgiServer(Request(path=path), Reply(), None)
+        server = WsgiServer(Request(path=path), Reply(), None)
 
-        def start_response(*args: Any, server: wsgi.WsgiServer = server) -> Callable[[bytes], object]:
+        def start_response(
+            status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /, server: WsgiServer = server
+        ) -> Callable[[bytes], object]:
             order.append("start")
-            return server.start_response(*args)
+            return server.start_response(status, headers, exc_info)
 
         result = TraceGate(application, runtime=runtime_of(Settings(), []))(server.environ(), start_response)
         order.append("return")
@@ -93,12 +96,14 @@ def test_the_servers_environ_is_not_edited() -> None:
         start_response("200 OK", list(TEXT))
         return [b"x"]
 
-    server = wsgi.WsgiServer(Request(), Reply(), None)
+    server = WsgiServer(Request(), Reply(), None)
     environ = server.environ()
     before = dict(environ)
     list(TraceGate(application, runtime=runtime_of(Settings(), []))(environ, server.start_response))
     assert environ == before
-    assert {key: seen[0][key] for key in before if key != "wsgi.input"} == {key: before[key] for key in before if key != "wsgi.input"}
+    assert {key: seen[0][key] for key in before if key != "wsgi.input"} == {
+        key: before[key] for key in before if key != "wsgi.input"
+    }
 
 
 @pytest.mark.contract("G1")
@@ -107,7 +112,9 @@ def test_the_trace_stands_in_the_environ_too() -> None:
     found: list[str] = []
 
     def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        found.extend(key for key, value in environ.items() if not key.startswith("HTTP_") and str(value) == OWN.decode())
+        found.extend(
+            key for key, value in environ.items() if not key.startswith("HTTP_") and str(value) == OWN.decode()
+        )
         start_response("200 OK", list(TEXT))
         return [b"x"]
 
@@ -123,7 +130,7 @@ def test_exc_info_after_the_head_is_out_raises_in_the_application() -> None:
         start_response("200 OK", list(TEXT))
         yield b"one"
         try:
-            raise LookupError
+            raise LookupError  # noqa: TRY301  exc_info needs one
         except LookupError:
             start_response("500 Oh", list(TEXT), sys.exc_info())
         yield b"never"

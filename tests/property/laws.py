@@ -25,6 +25,12 @@ def obey(
     outcome = play(transport, plan, request, settings, staging)
     faults = faults_of(transport, plan, request, settings, outcome)
     assert not faults, "\n".join(
-        [*faults, f"plan: {plan}", f"request: {request}, {settings}, {staging}", f"reply: {outcome.reply}", f"events: {outcome.events}"]
+        [
+            *faults,
+            f"plan: {plan}",
+            f"request: {request}, {settings}, {staging}",
+            f"reply: {outcome.reply}",
+            f"events: {outcome.events}",
+        ]
     )
     return outcome

@@ -44,7 +44,7 @@ class _Brief:
     __slots__ = ()
 
     def __repr__(self) -> str:
-        named = [(each.name, getattr(self, each.name)) for each in fields(self)]  # type: ignore[arg-type]  a dataclass
+        named = [(each.name, getattr(self, each.name)) for each in fields(self)]  # type: ignore[arg-type] # only dataclasses inherit
         plain = type(self)()
         shown = ", ".join(f"{name}={value!r}" for name, value in named if value != getattr(plain, name))
         return f"{type(self).__name__}({shown})"

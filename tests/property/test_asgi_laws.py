@@ -124,7 +124,11 @@ def test_an_encoded_stream_is_decoded_as_it_comes(plan: Plan) -> None:
 
 
 @pytest.mark.contract("D6")
-@given(plan=with_shape(stream_plans, "asgi"), carrier=st.sampled_from(["auto", "field"]), bound=st.sampled_from([1, 16, 64]))
+@given(
+    plan=with_shape(stream_plans, "asgi"),
+    carrier=st.sampled_from(["auto", "field"]),
+    bound=st.sampled_from([1, 16, 64]),
+)
 def test_the_carrier_and_the_bound_of_events_do_not_change_what_is_read(plan: Plan, carrier: str, bound: int) -> None:
     """Field lines only, and events above the bound, obey the same law."""
     assert carrier in ("auto", "field")
@@ -133,7 +137,9 @@ def test_the_carrier_and_the_bound_of_events_do_not_change_what_is_read(plan: Pl
 
 @pytest.mark.contract("D7", "E3", "E4")
 @given(chunks=chunked(conflicting_streams, 8), request=REQUESTS, sse_error=st.sampled_from(["standard", "openai"]))
-def test_an_event_that_names_another_trace_ends_the_stream(chunks: tuple[bytes, ...], request: Request, sse_error: str) -> None:
+def test_an_event_that_names_another_trace_ends_the_stream(
+    chunks: tuple[bytes, ...], request: Request, sse_error: str
+) -> None:
     """The events before it leave marked, then one error event, and no clean end."""
     plan = Plan(headers=((b"content-type", b"text/event-stream"),), chunks=chunks)
     obey("asgi", plan, request, Settings(sse_error="openai" if sse_error == "openai" else "standard"))
@@ -256,7 +262,10 @@ def test_a_lost_client_a_dead_server_and_a_cancellation_are_no_refusals(plan: Pl
 
 
 @pytest.mark.contract("G1", "G2")
-@given(plan=with_faults(with_shape(ANY_PLANS, "asgi"), (Fault.NONE, Fault.RAISE_MID_BODY), (Raise.VALUE_ERROR,)), request=any_requests())
+@given(
+    plan=with_faults(with_shape(ANY_PLANS, "asgi"), (Fault.NONE, Fault.RAISE_MID_BODY), (Raise.VALUE_ERROR,)),
+    request=any_requests(),
+)
 def test_the_trace_is_bound_inside_and_nowhere_else(plan: Plan, request: Request) -> None:
     """current_trace() is the header's id at every step of the application, and None in the server before and after."""
     outcome = obey("asgi", HELLO, request, Settings(mode="mint"))

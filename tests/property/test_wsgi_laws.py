@@ -63,7 +63,9 @@ def test_a_right_length_stays(plan: Plan, request: Request) -> None:
 @given(plan=success_plans, other_thread=st.booleans())
 def test_the_servers_file_wrapper_stays_the_servers(plan: Plan, other_thread: bool) -> None:  # noqa: FBT001  drawn
     """What the application made by wsgi.file_wrapper reaches the server as that type."""
-    outcome = obey("wsgi", replace(plan, shape=Shape(body_as="file_wrapper")), staging=Staging(other_thread=other_thread))
+    outcome = obey(
+        "wsgi", replace(plan, shape=Shape(body_as="file_wrapper")), staging=Staging(other_thread=other_thread)
+    )
     assert outcome.reply.used_file
 
 

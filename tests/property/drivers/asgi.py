@@ -34,7 +34,12 @@ class AsgiServer:
     """The server's side of one HTTP exchange."""
 
     def __init__(
-        self, request: Request, reply: Reply, *, extensions: tuple[str, ...] = (), interruption: Interruption | None = None
+        self,
+        request: Request,
+        reply: Reply,
+        *,
+        extensions: tuple[str, ...] = (),
+        interruption: Interruption | None = None,
     ) -> None:
         self.request = request
         self.reply = reply
@@ -86,7 +91,7 @@ class AsgiServer:
         if kind == "http.response.start":
             self._start(message)
         elif kind == "http.response.body":
-            self._body(message["body"] if "body" in message else b"", more=message.get("more_body", False))
+            self._body(message.get("body", b""), more=message.get("more_body", False))
         elif kind == "http.response.pathsend":
             self.reply.used_file = True
             self._body(Path(message["path"]).read_bytes(), more=False)
@@ -169,7 +174,12 @@ class AsgiServer:
 
 
 async def converse(
-    application: AsgiApplication, server: AsgiServer, notes: Notes, context: contextvars.Context, *, one_shot: bool = False
+    application: AsgiApplication,
+    server: AsgiServer,
+    notes: Notes,
+    context: contextvars.Context,
+    *,
+    one_shot: bool = False,
 ) -> None:
     """Let *application* answer *server*, in a task of its own in *context*."""
     reply = server.reply
@@ -188,7 +198,7 @@ async def converse(
     reply.trace_outside.append(context.run(notes.peek))
 
 
-def exchange(
+def exchange(  # noqa: PLR0913  each argument is one way in which servers differ
     application: AsgiApplication,
     request: Request,
     notes: Notes,

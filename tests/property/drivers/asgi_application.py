@@ -29,36 +29,36 @@ def asgi_application(plan: Plan, notes: Notes) -> AsgiApplication:
         notes.scopes.append(dict(scope))
         notes.look()
         try:
-            await act(receive, send)
+            await _act(plan, notes, reused, receive, send)
         except BaseException as error:
             notes.raised = error
             raise
 
-    async def act(receive: Receive, send: Send) -> None:
-        if plan.shape.reads_request:
-            notes.received.append((await receive())["type"])
-        for message in _script(plan, reused):
-            if plan.shape.pauses:
-                await asyncio.sleep(0)
-            notes.look()
-            if message is _RAISE:
-                raise make(plan.raises)
-            if message["type"] == "http.response.body":
-                notes.ask()
-            await send(message)
-        if plan.shape.waits_for_disconnect and plan.fault is Fault.NONE:
-            while notes.received[-1:] != ["http.disconnect"]:
-                notes.received.append((await receive())["type"])
-        notes.look()
-
     return application
 
 
+async def _act(plan: Plan, notes: Notes, reused: list[tuple[bytes, bytes]], receive: Receive, send: Send) -> None:
+    if plan.shape.reads_request:
+        notes.received.append((await receive())["type"])
+    for message in _script(plan, reused):
+        if plan.shape.pauses:
+            await asyncio.sleep(0)
+        notes.look()
+        if message is _RAISE:
+            raise make(plan.raises)
+        if message["type"] == "http.response.body":
+            notes.ask()
+        await send(message)
+    while plan.shape.waits_for_disconnect and plan.fault is Fault.NONE and notes.received[-1:] != ["http.disconnect"]:
+        notes.received.append((await receive())["type"])
+    notes.look()
+
+
 def _script(plan: Plan, reused: list[tuple[bytes, bytes]]) -> list[Message]:
-    start: Message = {"type": "http.response.start", "status": plan.status}
+    """Return what the plan sends, in order, faults included."""
+    start: Message = {"type": "http.response.start", "status": plan.status, **dict(plan.shape.start_extras)}
     if plan.headers:
         start["headers"] = _contain(plan, reused)
-    start.update(plan.shape.start_extras)
     if plan.shape.trailers is not None:
         start["trailers"] = True
     opening = [*map(dict, plan.shape.before_start), start, *map(dict, plan.shape.after_start)]
@@ -66,26 +66,19 @@ def _script(plan: Plan, reused: list[tuple[bytes, bytes]]) -> list[Message]:
     done, left = body[: plan.fault_after], body[plan.fault_after :]
     for message in done if plan.fault in _INTERRUPTED else ():
         message["more_body"] = True
-    match plan.fault:
-        case Fault.NONE:
-            return opening + body
-        case Fault.RAISE_BEFORE_START:
-            return [_RAISE]
-        case Fault.NO_REPLY:
-            return []
-        case Fault.BODY_FIRST:
-            return [*body[:1], *opening, *body]
-        case Fault.RAISE_MID_BODY:
-            return [*opening, *done, _RAISE]
-        case Fault.RETURN_MID_BODY:
-            return opening + done
-        case Fault.START_TWICE:
-            again: Message = {"type": "http.response.start", "status": plan.status, "headers": list(plan.headers)}
-            return [*opening, *done, again, *left]
-        case Fault.RAISE_AFTER_END:
-            return [*opening, *body, _RAISE]
-        case Fault.SEND_AFTER_END:
-            return [*opening, *body, {"type": "http.response.body", "body": b"late", "more_body": False}]
+    again: Message = {"type": "http.response.start", "status": plan.status, "headers": list(plan.headers)}
+    late: Message = {"type": "http.response.body", "body": b"late", "more_body": False}
+    return {
+        Fault.NONE: [*opening, *body],
+        Fault.RAISE_BEFORE_START: [_RAISE],
+        Fault.NO_REPLY: [],
+        Fault.BODY_FIRST: [*body[:1], *opening, *body],
+        Fault.RAISE_MID_BODY: [*opening, *done, _RAISE],
+        Fault.RETURN_MID_BODY: [*opening, *done],
+        Fault.START_TWICE: [*opening, *done, again, *left],
+        Fault.RAISE_AFTER_END: [*opening, *body, _RAISE],
+        Fault.SEND_AFTER_END: [*opening, *body, late],
+    }[plan.fault]
 
 
 def _contain(plan: Plan, reused: list[tuple[bytes, bytes]]) -> Iterable[Any]:

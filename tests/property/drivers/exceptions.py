@@ -8,7 +8,7 @@ from tests.property.plan import Raise
 
 __all__ = ["SECRET", "make"]
 
-SECRET = "s3cret-connection-string"
+SECRET = "s3cret-connection-string"  # noqa: S105  a password only in the looks of it
 """Stands in every exception's text; no reply may show it (C4)."""
 
 

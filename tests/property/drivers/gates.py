@@ -22,6 +22,7 @@ from tracegate.runtime import Runtime
 
 __all__ = ["peek", "play", "policy_of", "runtime_of"]
 
+
 def peek() -> str | None:
     """Return the spelling of the trace that is bound here."""
     trace = current_trace()
@@ -76,7 +77,11 @@ def runtime_of(settings: Settings, events: list[Fact]) -> Runtime:
 
 
 def play(
-    transport: Transport, plan: Plan, request: Request | None = None, settings: Settings | None = None, staging: Staging = PLAIN
+    transport: Transport,
+    plan: Plan,
+    request: Request | None = None,
+    settings: Settings | None = None,
+    staging: Staging = PLAIN,
 ) -> Outcome:
     """Let *plan* answer *request* behind the gate."""
     reply = Reply()

@@ -124,6 +124,10 @@ class Fact(Protocol):
     def refused_status(self) -> int | None:
         """The status that the application had chosen."""
 
+    @property
+    def transport(self) -> str | None:
+        """Http or websocket."""
+
 
 @dataclass(slots=True)
 class Outcome:

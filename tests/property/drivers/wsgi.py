@@ -6,22 +6,34 @@ stop asking at any item; it closes whatever happened.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import TracebackType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from tests.property.drivers.record import Interruption, Notes, Reply, ServerError
 from tests.property.oracle.head import declared_length, is_legal
 from tests.property.plan import Request
 
-__all__ = ["FileWrapper", "WsgiApplication", "exchange"]
+__all__ = ["ExcInfo", "FileWrapper", "StartResponse", "WsgiApplication", "WsgiServer", "exchange"]
 
-ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
-StartResponse: TypeAlias = Callable[..., Callable[[bytes], object]]
+ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+
+class StartResponse(Protocol):
+    """PEP 3333's start_response."""
+
+    def __call__(
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+    ) -> Callable[[bytes], object]:
+        """Take a head."""
+
+
 WsgiApplication: TypeAlias = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 Result = TypeVar("Result")
 
@@ -88,7 +100,7 @@ class WsgiServer:
     ) -> Callable[[bytes], object]:
         """Take a head; it is sent with the first byte of the body."""
         if exc_info is not None and self.reply.status is not None:
-            raise exc_info[1].with_traceback(exc_info[2])
+            raise exc_info[1] or AssertionError
         if self._head is not None and exc_info is None:
             message = "start_response was called twice without exc_info"
             raise AssertionError(message)
@@ -149,7 +161,7 @@ class WsgiServer:
         return ServerError(message)
 
 
-def exchange(  # noqa: PLR0913  each argument is one way in which servers differ
+def exchange(
     application: WsgiApplication,
     request: Request,
     notes: Notes,
@@ -189,10 +201,8 @@ def exchange(  # noqa: PLR0913  each argument is one way in which servers differ
     except BaseException:  # noqa: BLE001  noted by the step
         server.break_off()
     if hasattr(result, "close"):
-        try:
+        with contextlib.suppress(BaseException):  # noted by the step
             step(result.close, "close")
-        except BaseException:  # noqa: BLE001, S110  noted by the step
-            pass
     return reply
 
 
@@ -200,13 +210,16 @@ def _send(server: WsgiServer, result: Iterable[bytes], step: Callable[[Callable[
     if type(result) is FileWrapper:
         server.reply.used_file = True
     iterator = step(lambda: iter(result), "iter")
-    cut = server.interruption.at if server.interruption is not None and server.interruption.kind == "gone" else sys.maxsize
+    cut = (
+        server.interruption.at
+        if server.interruption is not None and server.interruption.kind == "gone"
+        else sys.maxsize
+    )
     taken = 0
     while taken < cut:
         chunk = step(lambda: next(iterator, None), "next")
         if chunk is None:
             step(server.finish, "server")
             return
-        step(lambda chunk=chunk: server.send(chunk), "server")  # type: ignore[misc]  bound at once
+        step(partial(server.send, chunk), "server")
         taken += 1
-

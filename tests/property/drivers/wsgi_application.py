@@ -51,9 +51,7 @@ def _native(headers: Headers) -> list[tuple[str, str]]:
 class _Actor:
     """One run of the plan; as an iterable it is the reply's body."""
 
-    def __init__(
-        self, plan: Plan, notes: Notes, start_response: StartResponse, reused: list[tuple[str, str]]
-    ) -> None:
+    def __init__(self, plan: Plan, notes: Notes, start_response: StartResponse, reused: list[tuple[str, str]]) -> None:
         self.plan = plan
         self.notes = notes
         self.start_response = start_response
@@ -88,7 +86,7 @@ class _Actor:
             status, headers = self.plan.shape.restarts
             self.start_response(status_line(status), _native(headers))
             try:
-                raise LookupError
+                raise LookupError  # noqa: TRY301  exc_info needs one
             except LookupError:
                 return self.start_response(status_line(self.plan.status), self.headers, sys.exc_info())
         return self.start_response(status_line(self.plan.status), self.headers)
@@ -100,7 +98,9 @@ class _Actor:
         try:
             yield from self._chunks(starts=starts)
         except BaseException as error:
-            if not isinstance(error, GeneratorExit) or error.args == (SECRET,):  # not close() of an unfinished generator
+            if not isinstance(error, GeneratorExit) or error.args == (
+                SECRET,
+            ):  # not close() of an unfinished generator
                 self.notes.raised = self.notes.raised or error
             raise
 

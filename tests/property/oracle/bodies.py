@@ -74,9 +74,7 @@ def judges_of(kind: Kind, request: Request, settings: Settings, plan: Plan, deci
 class _Laws:
     """The judges of one reply."""
 
-    def __init__(
-        self, request: Request, settings: Settings, plan: Plan, decision: Decision, own: list[bytes]
-    ) -> None:
+    def __init__(self, request: Request, settings: Settings, plan: Plan, decision: Decision, own: list[bytes]) -> None:
         self.request = request
         self.settings = settings
         self.plan = plan
@@ -146,8 +144,12 @@ class _Laws:
         """D6, and D7 for an event that names another trace."""
         body = decoded(head.coding(self.plan.headers), self.plan.body)
         if body is None:
-            # Not one clause says what becomes of a stream that cannot be read; anything but a clean stream without marks.
-            return {"crashed": self.coded, "the standard error (D5)": self.coded, "no clean end (E4)": self.unterminated}
+            # No clause says what becomes of a stream that cannot be read: anything but a clean one without marks.
+            return {
+                "crashed": self.coded,
+                "the standard error (D5)": self.coded,
+                "no clean end (E4)": self.unterminated,
+            }
         at = first_conflict(body, self.number)
         if at is None or self.delivers:
             return {"the marked stream of D6": self.stream(body)}
@@ -176,7 +178,9 @@ class _Laws:
         """D5: no Content-Length where the body for GET would have been rewritten."""
         gone = {b"content-length"} if self.plan.status >= 400 or head.is_sse(self.plan.headers) else set()
         may = {b"content-length", b"content-encoding", b"etag", b"content-type", *DIGESTS}
-        return self._head(reply) + header_faults(self.plan.headers, reply, drop=gone, may_drop=may, may_add=(b"content-type",))
+        return self._head(reply) + header_faults(
+            self.plan.headers, reply, drop=gone, may_drop=may, may_add=(b"content-type",)
+        )
 
     def unterminated(self, reply: Reply) -> list[str]:
         """E4."""
@@ -261,7 +265,9 @@ class _Laws:
             return [*faults, f"not an error event: {last.raw!r}"]
         members = json.loads(last.data)
         wanted = {"trace_id": spelling.decode(), "details": details}
-        faults += [f"the event's {name} is {members.get(name)!r}" for name in wanted if members.get(name) != wanted[name]]
+        faults += [
+            f"the event's {name} is {members.get(name)!r}" for name in wanted if members.get(name) != wanted[name]
+        ]
         if members.get("error_code") not in codes:
             faults.append(f"the event's code is {members.get('error_code')!r}")
         if ("error" in members) != (self.settings.sse_error == "openai"):

@@ -75,7 +75,12 @@ def id_faults(reply: Reply, decision: Decision, own: Collection[bytes] = ()) -> 
 
 
 def header_faults(
-    sent: Headers, reply: Reply, *, drop: Collection[bytes] = (), may_drop: Collection[bytes] = (), may_add: Collection[bytes] = ()
+    sent: Headers,
+    reply: Reply,
+    *,
+    drop: Collection[bytes] = (),
+    may_drop: Collection[bytes] = (),
+    may_add: Collection[bytes] = (),
 ) -> list[str]:
     """Judge that the other headers left as they came, in order and spelling (C8), and C6's merge.
 
@@ -87,9 +92,7 @@ def header_faults(
         may_add: Names of lines that the gate may have written.
     """
     out = [pair for pair in reply.headers if pair[0].lower() not in (b"x-trace-id", b"access-control-expose-headers")]
-    want = [
-        pair for pair in sent if pair[0].lower() not in (b"x-trace-id", b"access-control-expose-headers", *drop)
-    ]
+    want = [pair for pair in sent if pair[0].lower() not in (b"x-trace-id", b"access-control-expose-headers", *drop)]
     faults = _exposed_faults(sent, reply)
     at = 0
     for pair in out:
@@ -158,7 +161,10 @@ def error_faults(  # noqa: PLR0913  the members of the standard error object
         return faults
     if head.declared_length(reply.headers) not in (None, len(reply.body)):
         faults.append(f"content-length {reply.values(b'content-length')!r} for {len(reply.body)} bytes")
-    named = {"trace_id": {b'"%s"' % spelling_of(reply, decision)}, "error_code": {b'"%s"' % code.encode() for code in codes}}
+    named = {
+        "trace_id": {b'"%s"' % spelling_of(reply, decision)},
+        "error_code": {b'"%s"' % code.encode() for code in codes},
+    }
     return faults + _members_faults(reply, {**named, **(extra or {})}, details, problem=problem)
 
 
@@ -211,12 +217,12 @@ def decoded(coding: bytes, body: bytes) -> bytes | None:
             except zlib.error:
                 return zlib.decompress(body, -15)
         if coding == b"br":
-            import brotli  # noqa: PLC0415  an extra
+            import brotli
 
             whole: bytes = brotli.decompress(body)
             return whole
         if coding == b"zstd":
-            import zstandard  # noqa: PLC0415  an extra
+            import zstandard
 
             decoder = zstandard.ZstdDecompressor().decompressobj()
             plain = decoder.decompress(body)

@@ -1,7 +1,7 @@
 """What may leave, given what the request said and what the application did (C, D, E)?
 
-:func:`verdict` names every reply that the contract allows and judges the one that was seen by each; it is right if one of
-them finds nothing wrong. The faults of the nearest are reported.
+:func:`verdict` names every reply that the contract allows and judges the one that was seen by each; it is right if one
+of them finds nothing wrong. The faults of the nearest are reported.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _delivered(case: Case) -> dict[str, Judge]:
     elif plan.fault is Fault.RAISE_AFTER_END and kind == "stream" and case.transport == "asgi":
         if answered:
             judges = {"the stream's end of D7": bodies.broken_stream(case.request, case.settings, plan, case.decision)}
-            if not any(block.is_event for block in sse_text.split(plan.body)[1]):
+            if _is_silent(plan.body):
                 judges["the 500 of C4"] = _crash(case)
         else:
             judges["no clean end (C5)"] = _broken(case)
@@ -156,19 +156,25 @@ def _interrupted(case: Case, kind: str, *, is_held: bool, answered: bool) -> dic
     judges: dict[str, Judge] = {"no clean end (C5)": _broken(case)}
     if kind == "stream" and answered and plan.fault is Fault.RAISE_MID_BODY:
         ends = {"the stream's end of D7": bodies.broken_stream(case.request, case.settings, plan, case.decision)}
-        if not any(block.is_event for block in sse_text.split(sent)[1]):
-            # No event is out yet: the start may still be held.
+        if _is_silent(sent):
             ends["the 500 of C4"] = _crash(case)
         return ends if sent else {"the 500 of C4": _crash(case)}
     if kind == "stream" and answered:
         judges["the stream's end of D7"] = bodies.broken_stream(case.request, case.settings, plan, case.decision)
-    if answered and (kind in ("error", "envelope") or (is_held and not sent)):
+    if answered and (
+        kind in ("error", "envelope") or (is_held and not sent) or (kind == "stream" and _is_silent(sent))
+    ):
         judges["the 500 of C4"] = _crash(case)
     if not answered and is_held:
         judges["nothing (C4)"] = _nothing
     if kind == "head":
         judges["a reply to HEAD"] = lambda reply: id_faults(reply, case.decision, case.kept_ids)
     return judges
+
+
+def _is_silent(stream: bytes) -> bool:
+    """Say whether no event of *stream* is complete: its start may then still be held (D7)."""
+    return not any(block.is_event for block in sse_text.split(stream)[1])
 
 
 def _nothing(reply: Reply) -> list[str]:
@@ -227,7 +233,9 @@ def _broken(case: Case) -> Judge:
             faults.append("the reply ends cleanly")
         if reply.status != case.plan.status:
             faults.append(f"status {reply.status}")
-        if bodies.kind_of(case.request, case.settings, case.plan) == "plain" and not case.plan.body.startswith(reply.body):
+        if bodies.kind_of(case.request, case.settings, case.plan) == "plain" and not case.plan.body.startswith(
+            reply.body
+        ):
             faults.append(f"not what the application sent: {reply.body[:200]!r}")
         return faults
 

@@ -16,10 +16,8 @@ def faults_of(transport: Transport, plan: Plan, request: Request, settings: Sett
     """Return what is wrong with *outcome*: of the decisions that the contract allows, by the nearest."""
     if transport == "wsgi":
         request = _as_wsgi_sees(request)
-    found = [
-        _faults_under(decision, transport, plan, request, settings, outcome) for decision in decide(request, settings)
-    ]
-    return min(found, key=len) + _context_faults(outcome)
+    cases = [Case(transport, request, plan, settings, decision) for decision in decide(request, settings)]
+    return min((_faults_in(case, outcome) for case in cases), key=len) + _context_faults(outcome)
 
 
 def _as_wsgi_sees(request: Request) -> Request:
@@ -31,20 +29,18 @@ def _as_wsgi_sees(request: Request) -> Request:
     return Request(request.method, request.path, request.query, tuple(joined.items()), request.client, request.body)
 
 
-def _faults_under(
-    decision: Decision, transport: Transport, plan: Plan, request: Request, settings: Settings, outcome: Outcome
-) -> list[str]:
-    if isinstance(decision, Refused):
+def _faults_in(case: Case, outcome: Outcome) -> list[str]:
+    reply, entered = outcome.reply, outcome.notes.entered
+    if isinstance(case.decision, Refused):
+        details = [case.decision.detail]
         faults = error_faults(
-            outcome.reply, request, decision, status=409, codes=("SYS-004-409-TRACE",), details=[decision.detail]
+            reply, case.request, case.decision, status=409, codes=("SYS-004-409-TRACE",), details=details
         )
-        faults += ["the application was called"] if outcome.notes.entered else []
+        faults += ["the application was called"] if entered else []
     else:
-        case = Case(transport, request, plan, settings, decision)
-        faults = verdict(case, outcome.reply, outcome.notes)
-        faults += [] if outcome.notes.entered == 1 else [f"the application was called {outcome.notes.entered} times"]
-        faults += _inside_faults(decision, outcome)
-    return faults + event_faults(decision, transport, plan, request, settings, outcome.reply, outcome.events)
+        faults = verdict(case, reply, outcome.notes) + _inside_faults(case.decision, outcome)
+        faults += [] if entered == 1 else [f"the application was called {entered} times"]
+    return faults + event_faults(case, reply, outcome.events)
 
 
 def _inside_faults(decision: Decision, outcome: Outcome) -> list[str]:

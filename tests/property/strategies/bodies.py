@@ -24,14 +24,27 @@ _STRINGS = st.one_of(
         lambda text: b'"' + text.encode() + b'"'
     ),
     st.sampled_from(
-        [rb'"\ud800"', rb'"\u0074race_id"', rb'"a\/b\u002f"', rb'"}{\"]["', rb'"\\"', b'"trace_id"', b'"\x7f"', rb'"\ud83d\ude00"']
+        [
+            rb'"\ud800"',
+            rb'"\u0074race_id"',
+            rb'"a\/b\u002f"',
+            rb'"}{\"]["',
+            rb'"\\"',
+            b'"trace_id"',
+            b'"\x7f"',
+            rb'"\ud83d\ude00"',
+        ]
     ),
 )
 _KEYS = st.one_of(
-    st.sampled_from([b'"a"', b'"a"', b'"detail"', b'"error"', b'"Trace_Id"', b'"trace_id2"', rb'"\u0061"', b'""', rb'"x\u0000"']),
+    st.sampled_from(
+        [b'"a"', b'"a"', b'"detail"', b'"error"', b'"Trace_Id"', b'"trace_id2"', rb'"\u0061"', b'""', rb'"x\u0000"']
+    ),
     st.text(max_size=6).filter(lambda text: text != "trace_id").map(lambda text: json.dumps(text).encode()),
 )
-_TRACE_KEYS = st.sampled_from([b'"trace_id"', b'"trace_id"', rb'"\u0074race_id"', rb'"trace\u005fid"', rb'"trace\u005Fid"'])
+_TRACE_KEYS = st.sampled_from(
+    [b'"trace_id"', b'"trace_id"', rb'"\u0074race_id"', rb'"trace\u005fid"', rb'"trace\u005Fid"']
+)
 _SCALARS = st.one_of(_STRINGS, _NUMBERS, st.sampled_from([b"true", b"false", b"null"]))
 
 
@@ -69,7 +82,17 @@ def trace_members(*kinds: str) -> st.SearchStrategy[bytes]:
         "empty": [b"null", b'""'],
         "unequal": [
             *(b'"%s"' % text for text in spellings(OTHER)),
-            *(b'"%s"' % OWN[:-1], b'"{%s}"' % OWN, b'" %s"' % OWN, b"1", b"true", b"[]", b"{}", b'["%s"]' % OWN, b'"x"'),
+            *(
+                b'"%s"' % OWN[:-1],
+                b'"{%s}"' % OWN,
+                b'" %s"' % OWN,
+                b"1",
+                b"true",
+                b"[]",
+                b"{}",
+                b'["%s"]' % OWN,
+                b'"x"',
+            ),
         ],
     }
     return _members(st.sampled_from([value for kind in kinds for value in values[kind]]), _TRACE_KEYS)
@@ -83,7 +106,7 @@ def _mixed(plain: list[tuple[bytes, bytes, bytes]], marks: list[bytes], at: int)
 
 
 def objects(*kinds: str, most: int = 1) -> st.SearchStrategy[bytes]:
-    """Return JSON objects, with one to *most* top-level members trace_id of *kinds*; with none if there are no kinds."""
+    """Return JSON objects, with one to *most* top-level members trace_id of *kinds*, or with none."""
     marks = st.lists(trace_members(*kinds), min_size=1, max_size=most) if kinds else st.just([])
     bare = st.builds(_mixed, _listed(_members(_VALUES, _KEYS)), marks, st.integers(0, 5))
     return st.tuples(_SPACE, bare, _SPACE).map(b"".join)
@@ -91,14 +114,36 @@ def objects(*kinds: str, most: int = 1) -> st.SearchStrategy[bytes]:
 
 _BROKEN = st.one_of(
     st.sampled_from(
-        [b"", b" \r\n", b"<html>502 Bad Gateway</html>", b"{", b'{"a":1', b'{"a":1} x', b'{"a":1,}', b"{'a':1}", b'{"a":NaN}',
-         b'{"a":"\xe9"}', b'{"a":"\xc0\xaf"}', b'{"a":"\xed\xa0\x80"}', b'{"a":"\x01"}', b'{"a":01}', b'{"a":1}\n{"b":2}\n',
-         b"[1,2", b"tru", b"\xff\xfe", b'{"a":1/**/}', b"[" * 3000, b'{"a":' * 3000, b"Internal Server Error", b"\x00"]
+        [
+            b"",
+            b" \r\n",
+            b"<html>502 Bad Gateway</html>",
+            b"{",
+            b'{"a":1',
+            b'{"a":1} x',
+            b'{"a":1,}',
+            b"{'a':1}",
+            b'{"a":NaN}',
+            b'{"a":"\xe9"}',
+            b'{"a":"\xc0\xaf"}',
+            b'{"a":"\xed\xa0\x80"}',
+            b'{"a":"\x01"}',
+            b'{"a":01}',
+            b'{"a":1}\n{"b":2}\n',
+            b"[1,2",
+            b"tru",
+            b"\xff\xfe",
+            b'{"a":1/**/}',
+            b"[" * 3000,
+            b'{"a":' * 3000,
+            b"Internal Server Error",
+            b"\x00",
+        ]
     ),
     st.binary(max_size=20),
     st.tuples(objects(), st.integers(0, 30)).map(lambda t: t[0][: t[1]]),
     objects().map(lambda text: text.decode().encode("utf-16")),
-)  # fmt: skip
+)
 _ODD = st.one_of(
     objects().map(lambda text: b"\xef\xbb\xbf" + text),
     st.just(b'{"a":' + b"[" * 3000 + b"]" * 3000 + b"}"),

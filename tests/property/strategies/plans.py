@@ -26,31 +26,63 @@ __all__ = [
 ]
 
 JSON_TYPES = (
-    b"application/json", b"application/json; charset=utf-8", b"Application/JSON", b"application/problem+json",
-    b"application/vnd.api+json;v=1", b"application/json ;charset=utf-8",
-)  # fmt: skip
+    b"application/json",
+    b"application/json; charset=utf-8",
+    b"Application/JSON",
+    b"application/problem+json",
+    b"application/vnd.api+json;v=1",
+    b"application/json ;charset=utf-8",
+)
 PLAIN_TYPES = (
-    b"text/plain; charset=utf-8", b"text/html", b"application/x-ndjson", b"application/octet-stream", b"image/png",
-    b"application/grpc+json", b"text/json-like", b"application/jsonp", b"multipart/form-data; boundary=x",
-)  # fmt: skip
+    b"text/plain; charset=utf-8",
+    b"text/html",
+    b"application/x-ndjson",
+    b"application/octet-stream",
+    b"image/png",
+    b"application/grpc+json",
+    b"text/json-like",
+    b"application/jsonp",
+    b"multipart/form-data; boundary=x",
+)
 
 _ONE_HEADER = st.sampled_from(
     [
-        (b"set-cookie", b"a=1; Path=/"), (b"set-cookie", b"b=2"), (b"Set-Cookie", b"c=3"), (b"retry-after", b"30"),
-        (b"www-authenticate", b"Bearer"), (b"vary", b"Accept"), (b"x-custom", b"1"), (b"X-Custom", b"two words"), (b"x-empty", b""),
-        (b"x-latin", b"caf\xe9"), (b"last-modified", b"Mon, 23 Nov 2026 10:00:00 GMT"), (b"location", b"/x"),
-        (b"cache-control", b"max-age=60, no-transform"), (b"access-control-allow-origin", b"https://app.example"),
-        (b"access-control-expose-headers", b"X-Total, ETag"), (b"content-language", b"en"), (b"traceparent", b"x"),
-        (b"x-trace-idx", b"not ours"), (b"server-timing", b"db;dur=53"), (b"link", b"</a>; rel=preload"),
+        (b"set-cookie", b"a=1; Path=/"),
+        (b"set-cookie", b"b=2"),
+        (b"Set-Cookie", b"c=3"),
+        (b"retry-after", b"30"),
+        (b"www-authenticate", b"Bearer"),
+        (b"vary", b"Accept"),
+        (b"x-custom", b"1"),
+        (b"X-Custom", b"two words"),
+        (b"x-empty", b""),
+        (b"x-latin", b"caf\xe9"),
+        (b"last-modified", b"Mon, 23 Nov 2026 10:00:00 GMT"),
+        (b"location", b"/x"),
+        (b"cache-control", b"max-age=60, no-transform"),
+        (b"access-control-allow-origin", b"https://app.example"),
+        (b"access-control-expose-headers", b"X-Total, ETag"),
+        (b"content-language", b"en"),
+        (b"traceparent", b"x"),
+        (b"x-trace-idx", b"not ours"),
+        (b"server-timing", b"db;dur=53"),
+        (b"link", b"</a>; rel=preload"),
     ]
-)  # fmt: skip
+)
 _TAGS = st.lists(
     st.sampled_from(
-        [(b"etag", b'"strong"'), (b"ETag", b'W/"weak"'), (b"content-digest", b"sha-256=:AAAA:"), (b"repr-digest", b"sha-256=:AAAA:"),
-         (b"content-md5", b"AAAA"), (b"digest", b"sha-256=AAAA")]
+        [
+            (b"etag", b'"strong"'),
+            (b"ETag", b'W/"weak"'),
+            (b"content-digest", b"sha-256=:AAAA:"),
+            (b"repr-digest", b"sha-256=:AAAA:"),
+            (b"content-md5", b"AAAA"),
+            (b"digest", b"sha-256=AAAA"),
+        ]
     ),
-    max_size=2, unique_by=lambda pair: pair[0].lower(),
-)  # fmt: skip
+    max_size=2,
+    unique_by=lambda pair: pair[0].lower(),
+)
 
 other_headers: st.SearchStrategy[list[tuple[bytes, bytes]]] = st.lists(_ONE_HEADER, max_size=4)
 
@@ -64,7 +96,9 @@ CONFLICTS: Sequence[Headers] = (
 )
 
 
-def _plan(status: int, kind: bytes | None, others: list[tuple[bytes, bytes]], chunks: tuple[bytes, ...], at: int) -> Plan:
+def _plan(
+    status: int, kind: bytes | None, others: list[tuple[bytes, bytes]], chunks: tuple[bytes, ...], at: int
+) -> Plan:
     headers = list(others)
     if kind is not None:
         headers.insert(at % (len(headers) + 1), (b"content-type", kind))
@@ -73,17 +107,28 @@ def _plan(status: int, kind: bytes | None, others: list[tuple[bytes, bytes]], ch
 
 _AT = st.integers(0, 5)
 _SUCCESS = st.sampled_from([200, 200, 200, 201, 202, 206, 301, 302, 307, 399])
-_ERRORS = st.sampled_from([400, 401, 403, 404, 405, 409, 413, 416, 418, 422, 429, 451, 499, 500, 502, 503, 504, 599, 799])
+_ERRORS = st.sampled_from(
+    [400, 401, 403, 404, 405, 409, 413, 416, 418, 422, 429, 451, 499, 500, 502, 503, 504, 599, 799]
+)
 
 success_plans: st.SearchStrategy[Plan] = st.one_of(
-    st.builds(_plan, _SUCCESS, st.sampled_from([*JSON_TYPES, *PLAIN_TYPES, None]), other_headers, chunked(opaque_bodies), _AT),
-    st.builds(_plan, st.sampled_from([204, 304]), st.sampled_from([*JSON_TYPES, None]), other_headers, st.just(()), _AT),
+    st.builds(
+        _plan, _SUCCESS, st.sampled_from([*JSON_TYPES, *PLAIN_TYPES, None]), other_headers, chunked(opaque_bodies), _AT
+    ),
+    st.builds(
+        _plan, st.sampled_from([204, 304]), st.sampled_from([*JSON_TYPES, None]), other_headers, st.just(()), _AT
+    ),
     st.builds(_plan, _ERRORS, st.sampled_from([*PLAIN_TYPES, None]), other_headers, chunked(opaque_bodies), _AT),
 )
 """Replies that C8 protects: successes of every type, and errors that are not JSON."""
 
 error_plans: st.SearchStrategy[Plan] = st.builds(
-    _plan, _ERRORS, st.sampled_from(JSON_TYPES), st.tuples(other_headers, _TAGS).map(lambda t: t[0] + t[1]), chunked(error_bodies), _AT
+    _plan,
+    _ERRORS,
+    st.sampled_from(JSON_TYPES),
+    st.tuples(other_headers, _TAGS).map(lambda t: t[0] + t[1]),
+    chunked(error_bodies),
+    _AT,
 )
 """Error JSON."""
 
@@ -92,7 +137,12 @@ success_objects: st.SearchStrategy[Plan] = st.builds(
 )
 
 stream_plans: st.SearchStrategy[Plan] = st.builds(
-    _plan, st.just(200), st.sampled_from([b"text/event-stream", b"Text/Event-Stream; charset=utf-8"]), other_headers, chunked(event_streams, 8), _AT
+    _plan,
+    st.just(200),
+    st.sampled_from([b"text/event-stream", b"Text/Event-Stream; charset=utf-8"]),
+    other_headers,
+    chunked(event_streams, 8),
+    _AT,
 )
 """Event streams."""
 
@@ -111,7 +161,9 @@ def with_length(draw: st.DrawFn, plans: st.SearchStrategy[Plan], *, right: bool 
 def with_coding(draw: st.DrawFn, plans: st.SearchStrategy[Plan]) -> Plan:
     """Return a plan whose body is compressed, claims an unknown coding, or is not what it claims."""
     plan = draw(plans)
-    coding = draw(st.sampled_from([b"gzip", b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"GZip", b"identity", b"aes128gcm"]))
+    coding = draw(
+        st.sampled_from([b"gzip", b"gzip", b"x-gzip", b"deflate", b"br", b"zstd", b"GZip", b"identity", b"aes128gcm"])
+    )
     body = encoded(coding.lower(), plan.body)
     if draw(st.integers(0, 9)) == 0:
         body = body[: len(body) // 2]
@@ -128,7 +180,9 @@ def with_own_id(draw: st.DrawFn, plans: st.SearchStrategy[Plan], *, equal: bool)
 
 
 @st.composite
-def with_faults(draw: st.DrawFn, plans: st.SearchStrategy[Plan], faults: Sequence[Fault], raises: Sequence[Raise] = tuple(Raise)) -> Plan:
+def with_faults(
+    draw: st.DrawFn, plans: st.SearchStrategy[Plan], faults: Sequence[Fault], raises: Sequence[Raise] = tuple(Raise)
+) -> Plan:
     """Return a plan with one of *faults*, at any chunk."""
     plan = draw(plans)
     after = draw(st.integers(0, len(plan.chunks)))
@@ -144,7 +198,10 @@ def with_shape(draw: st.DrawFn, plans: st.SearchStrategy[Plan], transport: str) 
         kinds = ["list", "tuple", "generator", "closeable", "write", "lazy_start"]
         restarts: Any = draw(st.sampled_from([None, None, (200, ((b"content-type", b"text/plain"),)), (500, ())]))
         shape = Shape(
-            headers_as=draw(st.sampled_from(["list", "reused"])), reads_request=reads, body_as=draw(st.sampled_from(kinds)), restarts=restarts
+            headers_as=draw(st.sampled_from(["list", "reused"])),
+            reads_request=reads,
+            body_as=draw(st.sampled_from(kinds)),
+            restarts=restarts,
         )
     else:
         shape = Shape(
@@ -164,13 +221,25 @@ def _spoilt(plan: Plan, status: int, header: tuple[bytes, bytes] | None) -> Plan
 
 _ILLEGAL_HEADERS = st.sampled_from(
     [
-        (b"x-a", b"b\nset-cookie: c=1"), (b"x-a", b"b\r\n"), (b"x-a", b"\x00"), (b"bad name", b"x"), (b"", b"x"), (b"na\xefve", b"x"),
-        (b"x:y", b"z"), (b"content-length", b"abc"), (b"content-length", b"-1"), (b"x-a\n", b"x"),
+        (b"x-a", b"b\nset-cookie: c=1"),
+        (b"x-a", b"b\r\n"),
+        (b"x-a", b"\x00"),
+        (b"bad name", b"x"),
+        (b"", b"x"),
+        (b"na\xefve", b"x"),
+        (b"x:y", b"z"),
+        (b"content-length", b"abc"),
+        (b"content-length", b"-1"),
+        (b"x-a\n", b"x"),
     ]
-)  # fmt: skip
+)
 
 illegal_plans: st.SearchStrategy[Plan] = st.one_of(
-    st.builds(_spoilt, st.one_of(success_plans, error_plans, stream_plans), st.sampled_from([200, 404, 500]), _ILLEGAL_HEADERS),
-    st.builds(_spoilt, st.one_of(success_plans, stream_plans), st.sampled_from([0, 99, 100, 101, 199, 1000, -1]), st.none()),
+    st.builds(
+        _spoilt, st.one_of(success_plans, error_plans, stream_plans), st.sampled_from([200, 404, 500]), _ILLEGAL_HEADERS
+    ),
+    st.builds(
+        _spoilt, st.one_of(success_plans, stream_plans), st.sampled_from([0, 99, 100, 101, 199, 1000, -1]), st.none()
+    ),
 )
 """Heads that a server refuses or mangles (C10)."""

@@ -10,7 +10,9 @@ __all__ = ["any_requests", "named_requests"]
 
 _OWN_SPELLINGS = spellings(OWN)
 _METHODS = st.sampled_from(["GET", "GET", "GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
-_ACCEPTS = st.sampled_from([(), (), (), ((b"accept", b"*/*"),), ((b"accept", b"application/problem+json"),), ((b"accept", b"text/html"),)])
+_ACCEPTS = st.sampled_from(
+    [(), (), (), ((b"accept", b"*/*"),), ((b"accept", b"application/problem+json"),), ((b"accept", b"text/html"),)]
+)
 
 
 @st.composite
@@ -20,7 +22,9 @@ def named_requests(draw: st.DrawFn, *, head: bool = False) -> Request:
     spelled = draw(st.sampled_from(_OWN_SPELLINGS))
     source = draw(st.sampled_from(["header", "header", "header", "both", "parent"]))
     parent = (b"traceparent", b"00-" + hexed + b"-00f067aa0ba902b7-01")
-    lines = {"header": [(b"x-trace-id", spelled)], "both": [parent, (b"x-trace-id", spelled)], "parent": [parent]}[source]
+    lines = {"header": [(b"x-trace-id", spelled)], "both": [parent, (b"x-trace-id", spelled)], "parent": [parent]}[
+        source
+    ]
     method = draw(st.sampled_from(["HEAD", "GET"]) if head else _METHODS)
     return Request(method=method, headers=(*lines, *draw(_ACCEPTS)))
 
@@ -28,16 +32,40 @@ def named_requests(draw: st.DrawFn, *, head: bool = False) -> Request:
 _VALID = st.sampled_from([*_OWN_SPELLINGS, *_OWN_SPELLINGS, *spellings(OTHER)])
 _HOSTILE = st.sampled_from(
     [
-        b"{" + OWN + b"}", b"urn:uuid:" + OWN, b"0x" + OWN, OWN[:-1], OWN + b"0", OWN.replace(b"-", b"")[:-1],
-        OWN.replace(b"-", b"") + b"0", b"0" * 32, b"00000000-0000-0000-0000-000000000000", OWN.replace(b"-", b"_"),
-        OWN[:8] + b" " + OWN[9:], b"+" + OWN[1:], OWN + b"\n", b"\r\n" + OWN, OWN + b"\x00", b"\xe9" * 36,
-        "٤".encode() * 16, b"<script>", b"null", b"undefined", b"4bf92f3577b3-4da6a3ce-929d0e0e4736", b"-" * 36,
-        b"4bf92f35-77b34-da6-a3ce-929d0e0e4736", b"x" * 60_000, b"g" + OWN[1:], b"4BF92F35-77b3-4da6-a3ce-929d0e0e473\xc0",
-        b"Root=1-67891233-abcdef012345678912345678", b"01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        b"{" + OWN + b"}",
+        b"urn:uuid:" + OWN,
+        b"0x" + OWN,
+        OWN[:-1],
+        OWN + b"0",
+        OWN.replace(b"-", b"")[:-1],
+        OWN.replace(b"-", b"") + b"0",
+        b"0" * 32,
+        b"00000000-0000-0000-0000-000000000000",
+        OWN.replace(b"-", b"_"),
+        OWN[:8] + b" " + OWN[9:],
+        b"+" + OWN[1:],
+        OWN + b"\n",
+        b"\r\n" + OWN,
+        OWN + b"\x00",
+        b"\xe9" * 36,
+        "٤".encode() * 16,
+        b"<script>",
+        b"null",
+        b"undefined",
+        b"4bf92f3577b3-4da6a3ce-929d0e0e4736",
+        b"-" * 36,
+        b"4bf92f35-77b34-da6-a3ce-929d0e0e4736",
+        b"x" * 60_000,
+        b"g" + OWN[1:],
+        b"4BF92F35-77b3-4da6-a3ce-929d0e0e473\xc0",
+        b"Root=1-67891233-abcdef012345678912345678",
+        b"01ARZ3NDEKTSV4RRFFQ69G5FAV",
     ]
-)  # fmt: skip
+)
 _BLANK = st.sampled_from([b"", b" ", b"\t", b" \t "])
-_PAIRS = st.tuples(_VALID, st.sampled_from([b",", b", ", b" , "]), st.one_of(_VALID, _VALID, _HOSTILE, _BLANK)).map(b"".join)
+_PAIRS = st.tuples(_VALID, st.sampled_from([b",", b", ", b" , "]), st.one_of(_VALID, _VALID, _HOSTILE, _BLANK)).map(
+    b"".join
+)
 _VALUES = st.one_of(_VALID, _VALID, _VALID, _HOSTILE, _BLANK, _PAIRS, st.binary(max_size=40))
 
 _PARENTS = st.sampled_from(
@@ -45,17 +73,35 @@ _PARENTS = st.sampled_from(
         template % (trace.replace(b"-", b""), b"00f067aa0ba902b7")
         for trace in (OWN, OWN, OWN, OTHER)
         for template in (
-            b"00-%s-%s-01", b"00-%s-%s-01", b"00-%s-%s-00", b"00-%s-%s-ff", b"cc-%s-%s-01", b"01-%s-%s-01-more",
-            b"01-%s-%s-01.more", b"00-%s-%s-01-more", b"ff-%s-%s-01", b"00-%s-%s-0", b"00-%s-%s-01 ", b"0-%s-%s-01",
-            b"00-%s-%s-0G", b"00_%s_%s_01", b" 00-%s-%s-01",
+            b"00-%s-%s-01",
+            b"00-%s-%s-01",
+            b"00-%s-%s-00",
+            b"00-%s-%s-ff",
+            b"cc-%s-%s-01",
+            b"01-%s-%s-01-more",
+            b"01-%s-%s-01.more",
+            b"00-%s-%s-01-more",
+            b"ff-%s-%s-01",
+            b"00-%s-%s-0",
+            b"00-%s-%s-01 ",
+            b"0-%s-%s-01",
+            b"00-%s-%s-0G",
+            b"00_%s_%s_01",
+            b" 00-%s-%s-01",
         )
     ]
     + [
-        b"00-" + b"0" * 32 + b"-00f067aa0ba902b7-01", b"00-" + OWN.replace(b"-", b"") + b"-" + b"0" * 16 + b"-01", b"",
-        b"00-" + OWN.replace(b"-", b"").upper() + b"-00f067aa0ba902b7-01", b"garbage", b"00-" + OWN + b"-00f067aa0ba902b7-01",
+        b"00-" + b"0" * 32 + b"-00f067aa0ba902b7-01",
+        b"00-" + OWN.replace(b"-", b"") + b"-" + b"0" * 16 + b"-01",
+        b"",
+        b"00-" + OWN.replace(b"-", b"").upper() + b"-00f067aa0ba902b7-01",
+        b"garbage",
+        b"00-" + OWN + b"-00f067aa0ba902b7-01",
     ]
-)  # fmt: skip
-_SAFE_QUERY_VALUES = st.one_of(_VALID, st.sampled_from([b"", b"garbage", OWN.replace(b"-", b"%2D"), b"%20", b"%00", OWN + b"%0A"]))
+)
+_SAFE_QUERY_VALUES = st.one_of(
+    _VALID, st.sampled_from([b"", b"garbage", OWN.replace(b"-", b"%2D"), b"%20", b"%00", OWN + b"%0A"])
+)
 
 
 @st.composite
