@@ -31,12 +31,11 @@ def is_plain_path(path: str, raw_path: bytes | None) -> bool:
 
 def path_rule_fault(rule: str) -> str | None:
     """Return what is wrong with *rule* as a path rule, or None: ``/exact`` or ``/prefix/*``."""
-    path = rule.removesuffix("/*") or "/"
-    if not path.startswith("/"):
+    if not rule.startswith("/"):
         return f"{rule!r} must start with '/'"
-    if "*" in path:
+    if "*" in rule.removesuffix("/*"):
         return f"{rule!r} may have '*' only as its last segment"
-    if not is_plain_path(path, None):
+    if not is_plain_path(rule.removesuffix("*"), None):
         return f"{rule!r} must not have empty or dot segments"
     return None
 

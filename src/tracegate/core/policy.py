@@ -219,6 +219,9 @@ def _trusted_faults(trusted: object) -> Iterator[tuple[str, str]]:
         yield "trusted", "must be a tuple of networks or a predicate"
         return
     for network in trusted:
+        if not isinstance(network, str):
+            yield "trusted", f"{network!r} is not a network"
+            continue
         try:
             ipaddress.ip_network(network)
         except ValueError as error:
