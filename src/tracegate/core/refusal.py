@@ -104,7 +104,7 @@ class ErrorObject(msgspec.Struct, frozen=True):
         """Return what the operator's hook makes of *members*; the id stays whatever the hook does (E1)."""
         assert policy.shape_error is not None  # noqa: S101 - the caller looked
         try:
-            shaped = {**policy.shape_error(dict(members)), "trace_id": self.trace.trace_id}
+            shaped = {**policy.shape_error({**members, "details": list(self.details)}), "trace_id": self.trace.trace_id}
             msgspec.json.encode(shaped)
         except Exception:  # noqa: BLE001 - whatever the operator's code raises or returns, the standard object leaves
             return members
