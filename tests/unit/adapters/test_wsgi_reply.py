@@ -510,6 +510,8 @@ def test_a_body_where_none_was_declared_is_a_traced_500(written: tuple[bytes, ..
     server, _ = serve(playing([b"", b"x"], [*TEXT, ("Content-Length", "0")], written=written))
     assert is_crash(server)
     assert isinstance(server.raised, ReplyError)
+    server, _ = serve(playing([b"{}"], [*JSON, ("Content-Length", "0")], "404 Not Found", written=written))
+    assert is_crash(server)
 
 
 # write().
