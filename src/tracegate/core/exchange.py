@@ -341,7 +341,7 @@ class Exchange(msgspec.Struct, eq=False):
     def _break_off(self, data: bytes) -> None:
         """End a body that disagrees with its declared length (C5): what it promised is never delivered whole."""
         head, treated = self._head, self._treated
-        if self.state is State.HELD and head is not None and head.length and isinstance(treated, (ErrorBody, SuccessBody)):
+        if self.state is State.HELD and head and head.length and isinstance(treated, (ErrorBody, SuccessBody)):
             sent = (treated.unsent + data)[: head.length - 1]
             self._put(self._own_start())
             self._put(sent)
