@@ -10,31 +10,46 @@ from tracegate.core.rewrite.json_reader import JsonReader
 
 EVERY_BYTE = [bytes([byte]) for byte in range(256)]
 NAMES = {number: name for name, number in STATES.items()}
+TELLING_BYTES = [bytes([byte]) for byte in b'":}0 \x80']
 DEEPEST = 3
+
+
+def step(reader: JsonReader, byte: bytes) -> JsonReader | None:
+    """Return a reader that has read *byte* on top of what *reader* has read, or ``None`` where it is at fault."""
+    after = JsonReader()
+    after._state, after._stack = reader._state, bytearray(reader._stack)
+    stops = [stop for _, stop in after.read(byte)]
+    if stops[-1] is Stop.FAULT:
+        assert Stop.VALUE not in stops, "no value begins with a byte that none can begin with"
+        return None
+    return after
 
 
 def read_bytewise(text: bytes) -> JsonReader | None:
     """Return the reader after *text*, read one byte at a time, or ``None`` where it came to a fault."""
-    reader = JsonReader()
+    reader: JsonReader | None = JsonReader()
     for byte in text:
-        if [stop for _, stop in reader.read(bytes([byte]))][-1] is Stop.FAULT:
-            return None
+        reader = reader and step(reader, bytes([byte]))
     return reader
+
+
+def is_at_fault(text: bytes) -> bool:
+    """Return what a reader of its own says: that no JSON text begins like this."""
+    return read_prefix(text).end == "fault"
 
 
 @pytest.fixture(scope="module")
 def texts() -> dict[str, list[bytes]]:
     """Return for each state the shortest texts that lead to it, one for each stack of up to three states."""
     found: dict[tuple[int, bytes], bytes] = {}
-    edge = [b""]
+    edge: list[tuple[JsonReader | None, bytes]] = [(JsonReader(), b"")]
     while edge:
         reached, edge = edge, []
-        for text in reached:
-            reader = read_bytewise(text)
+        for reader, text in reached:
             if reader is None or len(reader._stack) > DEEPEST or (reader._state, bytes(reader._stack)) in found:
                 continue
             found[reader._state, bytes(reader._stack)] = text
-            edge += [text + byte for byte in EVERY_BYTE]
+            edge += [(step(reader, byte), text + byte) for byte in EVERY_BYTE]
     grouped: dict[str, list[bytes]] = {}
     for (state, _), text in found.items():
         grouped.setdefault(NAMES[state], []).append(text)
@@ -53,14 +68,18 @@ def test_the_table_has_a_row_for_each_state_and_no_number_without_a_meaning() ->
 def test_a_state_lets_through_just_the_bytes_with_which_a_text_can_go_on(
     texts: dict[str, list[bytes]], state: str
 ) -> None:
-    """Each state is reached by some text; after it, at each depth, every byte is judged by an independent reader."""
-    wrong = [
-        text + byte
-        for text in texts[state]
-        for byte in EVERY_BYTE
-        if (read_bytewise(text + byte) is None) is not (read_prefix(text + byte).end == "fault")
-    ]
-    assert wrong == []
+    """Each state is reached by some text; after it, at each depth, every byte is judged by an independent reader.
+
+    And so are the bytes after that which tell one state from another, as a byte may be let through to the wrong one.
+    """
+    for text in texts[state]:
+        reader = read_bytewise(text)
+        assert reader is not None
+        for byte in EVERY_BYTE:
+            after = step(reader, byte)
+            assert (after is None) is is_at_fault(text + byte), text + byte
+            for telling in TELLING_BYTES if after else ():
+                assert (step(after, telling) is None) is is_at_fault(text + byte + telling), text + byte + telling
 
 
 def test_behind_a_fault_nothing_is_let_through() -> None:
