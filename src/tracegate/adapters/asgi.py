@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tracegate.adapters.asgi_passage import NOTHING, Passage, was_last
-from tracegate.adapters.asgi_scope import MARK, Shell, admitted, decide, refuse
+from tracegate.adapters.asgi_passage import NOTHING, Passage
+from tracegate.adapters.asgi_scope import MARK, STATE_KEY, Shell, decide, refuse
 from tracegate.adapters.websocket import serve_websocket
 from tracegate.adapters.wiring import wired
 from tracegate.context import binding
@@ -70,7 +70,7 @@ class TraceGate:
         shell = self.shell  # once: on a class with __getattr__ each attribute is a slow one
         app = shell.app
         kind = scope["type"]
-        if kind not in _KINDS or MARK in scope:
+        if kind not in ("http", "websocket") or MARK in scope:
             return await app(scope, receive, send)
         headers = scope.get("headers")
         if type(headers) is not list:
@@ -83,19 +83,23 @@ class TraceGate:
             if isinstance(decision, Refused):
                 return await refuse(shell, decision, scope, headers, receive, send)
             trace = decision
+        inner: Scope = scope.copy()  # type: ignore[attr-defined]  # a dict, as ASGI demands: faster than dict(scope)
+        state = scope.get("state")
+        inner["state"] = {**state, STATE_KEY: trace} if state else {STATE_KEY: trace}
         if kind == "websocket":
-            return await serve_websocket(shell, trace, scope, receive, send)
+            return await serve_websocket(shell, trace, inner, receive, send)
 
-        passage = Passage(shell, trace, scope, receive, send, [NOTHING])
+        inner[MARK] = passage = Passage(shell, trace, scope, receive, send, [NOTHING])
         found = binding.get()
         binding.set(passage)
         try:
-            await app(admitted(scope, passage), passage.receive, passage.send)
+            await app(inner, passage.receive, passage.send)
         except (Exception, SystemExit) as error:
             await passage.fail(error)
             raise
         else:
-            if passage.reply is not None or not was_last(passage.last[0]):
+            last = passage.last[0]
+            if passage.reply is not None or last["type"] != "http.response.body" or last.get("more_body"):
                 await passage.finish()
         finally:
             if binding.get() is passage:
@@ -103,5 +107,4 @@ class TraceGate:
         return None
 
 
-_KINDS = frozenset(("http", "websocket"))
 _OWN = frozenset(("app", "shell"))

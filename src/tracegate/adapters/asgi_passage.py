@@ -19,24 +19,12 @@ if TYPE_CHECKING:
 
     from tracegate.adapters.asgi_scope import Message, Receive, Scope, Send, Shell
     from tracegate.core.exchange import Exchange
-    from tracegate.core.head import Headers
     from tracegate.core.trace import Trace
 
-__all__ = ["Passage", "exchange_in", "was_last"]
+__all__ = ["NOTHING", "Passage", "exchange_in"]
 
-_PLAIN = frozenset(range(200, 400)) - {204, 205, 304}  # the last have no body, whatever length they declare
 _NO_LENGTH = -1
 NOTHING: Message = {"type": ""}
-
-
-def was_last(message: Message) -> bool:
-    """Return whether *message* ended a reply that passed straight through."""
-    kind = message["type"]
-    if kind in ("http.response.body", "http.response.zerocopysend"):
-        return not message.get("more_body")
-    if kind == "http.response.trailers":
-        return not message.get("more_trailers")
-    return bool(kind == "http.response.pathsend")
 
 
 class Passage(msgspec.Struct, eq=False):
@@ -76,14 +64,21 @@ class Passage(msgspec.Struct, eq=False):
         forward = self._forward
         if forward is not None:
             return forward(message)
-        send = self.server_send  # a name of its own: CPython 3.11 is slow to call what a slot holds
+        send, kind = self.server_send, message["type"]  # names: CPython 3.11 is slow to call what an attribute holds
         if self._status is None:
-            lines = self._marked(message)
-            if lines is not None:
-                passed: Message = message.copy()  # type: ignore[attr-defined]  # a dict, as ASGI demands
-                passed["headers"] = lines
-                return send(passed)
-        elif message["type"] == "http.response.body":
+            status, headers, terms = message.get("status"), message.get("headers"), self.shell.terms
+            if type(status) is int and status in terms.plain and type(headers) is list and "trailers" not in message:
+                length = terms.heads.glance(headers)
+                if length is not None and kind == "http.response.start":
+                    self._status = status
+                    if length < 0 or self.scope["method"] == "HEAD":
+                        self._forward = send
+                    else:
+                        self._left = length
+                    passed: Message = message.copy()  # type: ignore[attr-defined]  # a dict, as ASGI demands
+                    passed["headers"] = [*headers, (terms.header, self.trace.id.raw)]
+                    return send(passed)
+        elif kind == "http.response.body":
             left = self._left - len(message["body"]) if "body" in message else self._left
             if left == 0 or (left > 0 and message.get("more_body")):
                 self._left = left
@@ -113,26 +108,9 @@ class Passage(msgspec.Struct, eq=False):
         if not self._is_whole():
             await self._slow().finish()
 
-    def _marked(self, message: Message) -> Headers | None:
-        """Return the lines of a head that needs the trace header and nothing else, marked; else None."""
-        if message["type"] != "http.response.start" or "trailers" in message:
-            return None
-        terms, headers, status = self.shell.terms, message.get("headers"), message["status"]
-        if type(headers) is not list or type(status) is not int or status not in _PLAIN or not terms.plain:
-            return None
-        length = terms.heads.glance(headers)
-        if length is None:
-            return None
-        self._status = status
-        if length < 0 or self.scope["method"] == "HEAD":
-            self._forward = self.server_send
-        else:
-            self._left = length
-        return [*headers, (terms.header, self.trace.id.raw)]
-
     def _is_whole(self) -> bool:
         """Return whether a reply that passed straight through has ended."""
-        return was_last(self.last[0]) and (self.reply is None or self.reply.exchange.state is State.PASSING)
+        return _was_last(self.last[0]) and (self.reply is None or self.reply.exchange.state is State.PASSING)
 
     def _slow(self) -> Reply:
         if self.reply is None:
@@ -143,6 +121,16 @@ class Passage(msgspec.Struct, eq=False):
             self.reply = Reply(exchange, self.server_send, self.shell, self.scope)
             self._forward = self.reply.send
         return self.reply
+
+
+def _was_last(message: Message) -> bool:
+    """Return whether *message* ended a reply that passed straight through."""
+    kind = message["type"]
+    if kind in ("http.response.body", "http.response.zerocopysend"):
+        return not message.get("more_body")
+    if kind == "http.response.trailers":
+        return not message.get("more_trailers")
+    return bool(kind == "http.response.pathsend")
 
 
 def exchange_in(scope: Scope) -> Exchange | None:

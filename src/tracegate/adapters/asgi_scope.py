@@ -13,7 +13,6 @@ from tracegate.core.head import value_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tracegate.context import Binding
     from tracegate.core.events import Event
     from tracegate.core.gate import Refused
     from tracegate.core.head import Headers
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
 __all__ = [
     "DENIAL",
     "MARK",
+    "STATE_KEY",
     "Application",
     "Message",
     "Receive",
     "Scope",
     "Send",
     "Shell",
-    "admitted",
     "decide",
     "exchange_of",
     "record",
@@ -46,7 +45,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 MARK = "tracegate.exchange"
 """The key under which a scope carries what the outer gate makes of it: the inner one adds nothing (clause B8)."""
 
-_STATE_KEY = "tracegate"
+STATE_KEY = "tracegate"
+"""The key under which the application finds its trace in the scope's state (clause G1)."""
+
 DENIAL = "websocket.http.response"
 """The ASGI extension with which a handshake can be answered by an HTTP response."""
 
@@ -68,15 +69,6 @@ class Shell:
     terms: Terms
     route_of: Callable[[Scope], str | None] | None
     accept: Callable[[Headers], Trace | None]
-
-
-def admitted(scope: Scope, bound: Binding) -> Scope:
-    """Return the application's own copy of *scope*, with the trace in its state (clause G1)."""
-    inner: Scope = scope.copy()  # type: ignore[attr-defined]  # a dict, as ASGI demands: faster than dict(scope)
-    state = scope.get("state")
-    inner["state"] = {**state, _STATE_KEY: bound.trace} if state else {_STATE_KEY: bound.trace}
-    inner[MARK] = bound
-    return inner
 
 
 def decide(shell: Shell, scope: Scope, headers: Headers) -> Trace | Refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracegate.adapters.asgi_reply import Reply
-from tracegate.adapters.asgi_scope import DENIAL, admitted, exchange_of
+from tracegate.adapters.asgi_scope import DENIAL, MARK, exchange_of
 from tracegate.context import binding
 from tracegate.core.reply import State
 
@@ -79,8 +79,8 @@ class _Handshake:
 
 
 async def serve_websocket(shell: Shell, trace: Trace, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run the application for one WebSocket connection."""
-    exchange = exchange_of(shell, scope, trace, "websocket")
+    """Run the application for one WebSocket connection, with its own copy of the *scope*."""
+    scope[MARK] = exchange = exchange_of(shell, scope, trace, "websocket")
     reply = Reply(exchange, send, shell, scope, DENIAL)
     handshake = _Handshake(exchange, reply, send, deniable=DENIAL in (scope.get("extensions") or {}))
 
@@ -95,7 +95,7 @@ async def serve_websocket(shell: Shell, trace: Trace, scope: Scope, receive: Rec
     found = binding.get()
     binding.set(exchange)
     try:
-        await shell.app(admitted(scope, exchange), incoming, handshake.send)
+        await shell.app(scope, incoming, handshake.send)
     except (Exception, SystemExit) as error:
         if handshake.deniable and not handshake.open:
             await reply.fail(error)

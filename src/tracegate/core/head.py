@@ -53,7 +53,7 @@ _JSON_TYPE = re.compile(rb"application/(?:[!#$&^_.+\-0-9a-z]+\+)?json")
 
 # What a line means. PLAIN and the media are the values that the hot path meets.
 _PLAIN, _JSON, _SSE, _TEXT, _LENGTH, _TRACE, _CORS, _TRACERESPONSE, _OTHER_TYPE, _PADDED = range(10)
-_NO_LENGTH, _REMARKABLE = -1, -2
+_NO_LENGTH, _REMARKABLE, _UNKNOWN = -1, -2, -3
 _MEDIA_LINES = {_JSON: Media.JSON, _SSE: Media.SSE, _TEXT: Media.TEXT, _OTHER_TYPE: Media.OTHER}
 _TRACKED = {
     b"content-length": _LENGTH,
@@ -98,48 +98,43 @@ class HeadReader:
         trace_header: The trace header's name, lower-case.
     """
 
-    __slots__ = ("_lengths", "_lines", "_trace_header", "_unremarkable")
+    __slots__ = ("_glances", "_lines", "_trace_header")
 
     def __init__(self, trace_header: bytes) -> None:
         self._trace_header = trace_header
         self._lines: dict[tuple[bytes, bytes], int] = {}
-        self._unremarkable: set[tuple[bytes, bytes]] = set()
-        self._lengths: dict[tuple[bytes, bytes], int] = {}
+        self._glances: dict[tuple[bytes, bytes], int | None] = {}
 
     def glance(self, headers: Headers) -> int | None:
         """Return the declared length (-1: none) of a head that needs no look, in one pass; else None.
 
         Such a head has nothing that the contract speaks of: no event stream, no CORS, no trace of its own.
         """
-        unremarkable, length = self._unremarkable, -1
+        known, length = self._glances, _NO_LENGTH
         try:
             for line in headers:
-                if line not in unremarkable:
-                    found = self._lengths.get(line)
-                    if found is None:
-                        found = self._look(line)
-                    if found != _NO_LENGTH:
-                        if found < 0 or length >= 0:
-                            return None
-                        length = found
+                found = known.get(line, _UNKNOWN)
+                if found is not None:
+                    if found == _UNKNOWN and (found := self._look(line)) is None:
+                        continue
+                    if found < 0 or length >= 0:
+                        return None
+                    length = found
         except TypeError:  # a line that is no tuple: read() makes one of it
             return None
         return length
 
-    def _look(self, line: tuple[bytes, bytes]) -> int:
-        """Return the length that a new *line* declares, _NO_LENGTH or _REMARKABLE; remember it where it recurs."""
+    def _look(self, line: tuple[bytes, bytes]) -> int | None:
+        """Return the length that a new *line* declares, None for a plain one, or _REMARKABLE; remember what recurs."""
         meaning = self._learn(line)
-        recurs = line in self._lines
+        found: int | None = _REMARKABLE
         if meaning == _LENGTH and line[1].isdigit() and len(line[1]) <= _MAX_DIGITS:
-            length = int(line[1])
-            if recurs:
-                self._lengths[line] = length
-            return length
-        if meaning not in (_PLAIN, _JSON, _TEXT, _OTHER_TYPE):
-            return _REMARKABLE
-        if recurs:
-            self._unremarkable.add(line)
-        return _NO_LENGTH
+            found = int(line[1])
+        elif meaning in (_PLAIN, _JSON, _TEXT, _OTHER_TYPE):
+            found = None
+        if line in self._lines:
+            self._glances[line] = found
+        return found
 
     def read(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> ReplyHead | str:
         """Return the head, or why a server would refuse or mangle it (clause C10).
@@ -179,7 +174,7 @@ class HeadReader:
             name, value = line
             legal_name = _NAME.fullmatch(name)
             legal_value = value.translate(None, _CONTROLS) == value
-            key = name.lower()
+            key = bytes(name).lower()
         except (TypeError, ValueError, AttributeError):
             return "a header is not a pair of byte strings"
         if legal_name is None:

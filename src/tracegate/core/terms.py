@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Terms"]
 
+_WITH_BODY = frozenset(range(200, 400)) - {204, 205, 304}
+
 
 class Terms:
     """The policy, read once, with everything that is made from it.
@@ -31,7 +33,8 @@ class Terms:
 
     Attributes:
         cors: Those, or the policy's; an integration may set it later.
-        plain: Whether a success head without anything special needs the trace header and nothing else.
+        plain: The statuses of a reply whose head, where it says nothing special, needs the trace header and nothing
+            else, and whose body is as long as it declares.
     """
 
     __slots__ = ("_extras", "cors", "gate", "header", "header_key", "heads", "plain", "policy")
@@ -44,7 +47,7 @@ class Terms:
         self.heads = HeadReader(self.header_key)
         self.cors: CorsLayer | None = cors or policy.cors()
         self._extras = policy.traceresponse or policy.server_timing
-        self.plain = not self._extras and policy.bodies == "errors"
+        self.plain = _WITH_BODY if not self._extras and policy.bodies == "errors" else frozenset[int]()
 
     def marked(self, head: ReplyHead, lines: Headers, trace: Trace) -> Headers:
         """Return *lines* with the trace header on them, exactly once, in a new list (C1, C6, C7)."""

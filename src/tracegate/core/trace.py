@@ -15,7 +15,7 @@ Origin = Literal["header", "traceparent", "query", "minted", "scope"]
 """Who named the trace: a request source (clauses B1, B7), tracegate itself (B4), or a job's scope (G3)."""
 
 
-class Trace(msgspec.Struct, eq=False, frozen=True):
+class Trace(msgspec.Struct, frozen=True, eq=False, gc=False):
     """The bound trace: one id, and where it came from.
 
     Attributes:
