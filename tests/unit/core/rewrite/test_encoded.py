@@ -254,7 +254,11 @@ def test_nothing_comes_after_a_fault(name: bytes, compress: Callable[[bytes], by
 
 
 @pytest.mark.contract("D5")
-@pytest.mark.parametrize(("name", "coded"), [(b"gzip", gzip.compress(SHORT)), (b"deflate", zlib.compress(SHORT))])
+@pytest.mark.parametrize(
+    ("name", "coded"),
+    [(b"gzip", gzip.compress(SHORT, mtime=0)), (b"deflate", zlib.compress(SHORT))],
+    ids=["gzip", "deflate"],
+)
 def test_a_wrong_checksum_is_a_fault(name: bytes, coded: bytes) -> None:
     """Where the coding carries a checksum, a body that does not match it is not taken for the body."""
     trailer = 8 if name == b"gzip" else 4
