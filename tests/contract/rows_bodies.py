@@ -343,6 +343,11 @@ SPARED = [
     ),
     _spared("a success array where the policy wants all", _plan(b"[1]", status=200), Settings(bodies="all")),
     _spared(
+        "gRPC JSON where the policy wants all",
+        _plan(b'{"a":1}', status=200, headers=((b"content-type", b"application/grpc+json"),)),
+        Settings(bodies="all"),
+    ),
+    _spared(
         "a success text where the policy wants all", _plan(b"x", status=200, headers=_TEXT), Settings(bodies="all")
     ),
 ]

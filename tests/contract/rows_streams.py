@@ -214,6 +214,12 @@ BROKEN = [
         only="asgi",
     ),
     Row(
+        "an exception after an end within an event",
+        Expect(clean=False, raises=True, events=("stream_broken",), checks=(_CRASHED,)),
+        replace(_stream(_A, b"data: half"), fault=Fault.RAISE_AFTER_END),
+        only="asgi",
+    ),
+    Row(
         "a cancellation after an event",
         Expect(clean=False, raises=True, body=_MARKED[: len(_MARKED) // 2]),
         _raising(_A, after=1, raises=Raise.CANCELLED),

@@ -15,6 +15,8 @@ from tests.property.drivers.gates import peek, runtime_of
 from tests.property.drivers.record import Fact, Notes, Reply
 from tests.property.plan import OTHER, OWN, Request, Settings
 from tracegate.adapters.asgi import TraceGate
+from tracegate.context import current_trace
+from tracegate.core.trace import Trace
 
 START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}
 STREAM: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
@@ -274,6 +276,26 @@ def test_requests_that_overlap_in_one_context_keep_their_own_traces() -> None:
     asyncio.run(scene())
     assert sorted(reply.values(b"x-trace-id")[0] for reply in replies) == sorted(names)
     assert seen == {f"/{number}": [name.decode()] * 3 for number, name in enumerate(names)}
+
+
+@pytest.mark.contract("B2", "B6")
+def test_what_else_the_caller_named_is_kept_beside_the_trace() -> None:
+    """An untrusted caller's valid id, and the other trace of a mesh's traceparent."""
+    seen: list[Trace | None] = []
+
+    async def application(scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG001  ASGI's signature
+        seen.append(current_trace())
+        await send(START)
+        await send(END)
+
+    serve(application, Request(), Settings(trusted=("10.0.0.0/8",)))
+    parent = (b"traceparent", b"00-%s-00f067aa0ba902b7-01" % OTHER.replace(b"-", b""))
+    serve(application, Request(headers=((b"x-trace-id", OWN), parent)), Settings(traceparent_mismatch="parent"))
+    client, mesh = seen
+    assert client is not None
+    assert (client.client_trace_id, client.minted) == (OWN.decode(), True)
+    assert mesh is not None
+    assert (mesh.trace_id, mesh.parent_trace_id) == (OWN.decode(), OTHER.replace(b"-", b"").decode())
 
 
 async def _swallow(message: Message) -> None:

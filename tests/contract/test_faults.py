@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.rows_faults import EARLY, LATE, LENGTHS, LOST
-from tests.contract.table import Row, judge, params
+from tests.contract.table import ADAPTERS, JSON, Row, judge, params
 from tests.property.drivers.gates import play
 from tests.property.drivers.record import Interruption, Staging, Transport
+from tests.property.laws import obey
 from tests.property.plan import Plan, Shape
 
 
@@ -48,3 +49,11 @@ def test_a_server_that_stops_asking_closes_the_iterable_once(taken: int) -> None
     assert outcome.notes.closed == 1
     assert outcome.reply.body == b"ab"[:taken]
     assert not outcome.reply.raised
+
+
+@pytest.mark.contract("C5", "D5")
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("declared", [0, 1, 6, 8, 500])
+def test_an_error_that_is_held_is_never_cut_to_its_declared_length(adapter: Transport, declared: int) -> None:
+    """It is known to be wrong before its head leaves: nobody may take a part of it for the whole."""
+    obey(adapter, Plan(404, (*JSON, (b"content-length", b"%d" % declared)), (b'{"a":1}',)))
