@@ -2,18 +2,7 @@
 
 A shell feeds what the application does (``start``, ``body``, ``fail``, ``finish``) and sends what ``take`` returns. A
 head whose body needs nothing is returned by ``start`` itself: from there on the shell sends the application's messages
-straight through. ::
-
-    OPEN ──start──> PASSING                               a success: the shell sends it straight through
-      ├────start──> HELD ──first step──> TREATED          error JSON is read before its head leaves
-      │               └──end──> DONE
-      ├────start──> WAITING ──data or time──> TREATED     an event stream waits for its first bytes,
-      │               └──end──> EMPTY ──return or time──> DONE
-      │             TREATED ──end──> DONE
-      │               └──end of events──> CLOSING ──return or time──> DONE     and for the application's return
-      └────start──> REPLACED                              the gate answered; what the application sends is swallowed
-    before the head left ──fault──> REPLACED              one complete traced error
-    after the head left ──fault──> ABORTED                never a clean end
+straight through. The states, and what leads from one to the next, stand in :class:`~tracegate.core.reply.State`.
 """
 
 from __future__ import annotations
@@ -30,12 +19,12 @@ from tracegate.core.reply import Part, Signal, Start, State
 from tracegate.core.rewrite.choose import Treatment, choose, is_bodiless
 from tracegate.core.rewrite.error_body import ErrorBody
 from tracegate.core.rewrite.event_body import EventBody
-from tracegate.core.rewrite.headers import coding_of, is_signed, rewritten
-from tracegate.core.rewrite.long_body import SilentBody, SuccessBody
+from tracegate.core.rewrite.headers import coding_of, rewritten
+from tracegate.core.rewrite.long_body import SuccessBody
 from tracegate.core.rewrite.step import Fate, Step
+from tracegate.core.rewrite.treatment import Treated, treated
 from tracegate.core.terms import Terms
 from tracegate.core.trace import Trace
-from tracegate.core.trace_id import parse_trace_id
 from tracegate.errors import MissingTraceError, ReplyError
 
 if TYPE_CHECKING:
@@ -79,7 +68,7 @@ class Exchange(msgspec.Struct, eq=False):
     status: int | None = None
     _head: ReplyHead | None = None
     _trailers: bool = False
-    _treated: ErrorBody | EventBody | SilentBody | SuccessBody | None = None
+    _treated: Treated | None = None
     _parts: tuple[Part, ...] = ()
     _events: tuple[Event, ...] = ()
 
@@ -107,7 +96,7 @@ class Exchange(msgspec.Struct, eq=False):
             return None
         self._head = head
         self._trailers = trailers
-        if head.trace_values and self._contradicts(head.trace_values):
+        if head.trace_values and self.terms.contradicts(head.trace_values, self.trace):
             if not self._keeps:
                 self._refuse("head")
                 return None
@@ -181,7 +170,7 @@ class Exchange(msgspec.Struct, eq=False):
     def allows(self, headers: Iterable[tuple[bytes, bytes]], stage: Stage) -> bool:
         """Return whether early hints or trailers may leave; where not, the reply was refused (C3)."""
         values = tuple(value for name, value in headers if name.lower() == self.terms.header_key)
-        if not values or not self._contradicts(values):
+        if not values or not self.terms.contradicts(values, self.trace):
             return True
         if self._keeps:
             self._note_kept(stage)
@@ -205,12 +194,12 @@ class Exchange(msgspec.Struct, eq=False):
     @property
     def waits(self) -> bool:
         """Whether a start or an end is held until time has passed (D7)."""
-        return self.state in (State.WAITING, State.EMPTY, State.CLOSING)
+        return self.state in _WAITS
 
     @property
     def over(self) -> bool:
         """Whether nothing more of the application leaves, and it should see a disconnect (E2)."""
-        return self.state in (State.REPLACED, State.ABORTED)
+        return self.state in _OVER
 
     # How a head is treated.
 
@@ -221,48 +210,25 @@ class Exchange(msgspec.Struct, eq=False):
         return self.terms.marked(head, lines, self.trace)
 
     def _treat(self, head: ReplyHead) -> Headers | None:
-        terms, policy, trace = self.terms, self.terms.policy, self.trace
-        treatment = choose(policy, head, self.method, self.path, self.raw_path)
-        coding = coding_of(head.headers)
-        if treatment is Treatment.SUCCESS_JSON and (coding or is_signed(head.headers)):
-            treatment = Treatment.PASS
+        treatment = choose(self.terms.policy, head, self.method, self.path, self.raw_path)
         if treatment is Treatment.PASS:
             return self._pass(head, head.headers)
         if treatment is Treatment.ERROR_TEXT:
             self._stand_in(head)
             return None
-        self.state = State.HELD
-        if treatment is Treatment.ERROR_HEAD:
-            self._treated = SilentBody(rewritten(head.headers, length=None, decoded=bool(coding)))
-            return None
-        self.remaining = head.length
-        if treatment is Treatment.ERROR_JSON:
-            self._treated = ErrorBody(
-                trace.id,
-                head.headers,
-                policy.max_error_body,
-                lambda: error_object(head.status, trace).encode(policy, terms.accept(self.headers)),
-                keep=self._keeps,
-                keep_signed=policy.signed_errors == "header" or self._observes,
-            )
-        elif treatment is Treatment.SUCCESS_JSON:
-            lines = rewritten(head.headers, length=None)
-            self._treated = SuccessBody(trace.id, head.headers, lines, keep=self._keeps)
-        else:
-            self._open_events(head, coding)
-        return None
-
-    def _open_events(self, head: ReplyHead, coding: bytes) -> None:
-        policy = self.terms.policy
-        self._treated = EventBody.of(
-            self.trace.id, coding, carrier=policy.sse_carrier, limit=policy.max_sse_event, keep=self._keeps
-        )
+        keep, observes = self._keeps, self._observes
+        self._treated = treated(treatment, head, self.terms, self.trace, self.headers, keep=keep, observes=observes)
         if self._treated is None:
             self._record("stream_broken", "stream", "The stream's content coding is unknown.", status=_INTERNAL_ERROR)
             self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
-            return
-        head.headers = rewritten(head.headers, length=None, decoded=bool(coding))
-        self.state = State.WAITING
+            return None
+        self.state = State.HELD
+        if treatment is not Treatment.ERROR_HEAD:
+            self.remaining = head.length
+        if treatment is Treatment.EVENTS:
+            self.state = State.WAITING
+            head.headers = rewritten(head.headers, length=None, decoded=bool(coding_of(head.headers)))
+        return None
 
     def _apply(self, step: Step) -> None:
         """Send what a treated body gave, and go where it says."""
@@ -297,11 +263,6 @@ class Exchange(msgspec.Struct, eq=False):
         return Start(head.status, marked, self._trailers)
 
     # How a reply is refused, replaced or ended.
-
-    def _contradicts(self, values: tuple[bytes, ...]) -> bool:
-        """Return whether the application's own values are anything but the bound trace, once (C3)."""
-        found = parse_trace_id(values[0], self.terms.policy.formats) if len(values) == 1 else None
-        return found is None or found != self.trace.id
 
     @property
     def _observes(self) -> bool:
@@ -340,9 +301,9 @@ class Exchange(msgspec.Struct, eq=False):
 
     def _break_off(self, data: bytes) -> None:
         """End a body that disagrees with its declared length (C5): what it promised is never delivered whole."""
-        head, treated = self._head, self._treated
-        if self.state is State.HELD and head and head.length and isinstance(treated, (ErrorBody, SuccessBody)):
-            sent = (treated.unsent + data)[: head.length - 1]
+        head, body = self._head, self._treated
+        if self.state is State.HELD and head and head.length and isinstance(body, (ErrorBody, SuccessBody)):
+            sent = (body.unsent + data)[: head.length - 1]
             self._put(self._own_start())
             self._put(sent)
             self.state = State.TREATED
@@ -388,6 +349,8 @@ class Exchange(msgspec.Struct, eq=False):
 
 
 _TAKES_BODY = (State.HELD, State.WAITING, State.TREATED)
+_WAITS = (State.WAITING, State.EMPTY, State.CLOSING)
+_OVER = (State.REPLACED, State.ABORTED)
 
 
 def _is_type(name: bytes) -> bool:

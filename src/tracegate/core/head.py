@@ -174,7 +174,7 @@ class HeadReader:
             name, value = line
             legal_name = _NAME.fullmatch(name)
             legal_value = value.translate(None, _CONTROLS) == value
-            key = bytes(name).lower()
+            key = bytes(name.lower())  # a bytearray has no hash
         except (TypeError, ValueError, AttributeError):
             return "a header is not a pair of byte strings"
         if legal_name is None:

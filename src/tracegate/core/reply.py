@@ -11,7 +11,19 @@ __all__ = ["Part", "Signal", "Start", "State"]
 
 
 class State(IntEnum):
-    """Where a reply stands. Up to EMPTY nothing has left."""
+    """Where a reply stands. Up to EMPTY nothing has left. ::
+
+        OPEN ──start──> PASSING                               a success: the shell sends it straight through
+          ├────start──> HELD ──first step──> TREATED          error JSON is read before its head leaves
+          │               └──end──> DONE
+          ├────start──> WAITING ──data or time──> TREATED     an event stream waits for its first bytes,
+          │               └──end──> EMPTY ──return or time──> DONE
+          │             TREATED ──end──> DONE
+          │               └──end of events──> CLOSING ──return or time──> DONE     and for the application's return
+          └────start──> REPLACED                              the gate answered; what the application sends is swallowed
+        before the head left ──fault──> REPLACED              one complete traced error
+        after the head left ──fault──> ABORTED                never a clean end
+    """
 
     OPEN = 0
     HELD = 1

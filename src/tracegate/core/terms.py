@@ -9,6 +9,7 @@ import msgspec
 from tracegate.core.cors import merge_expose
 from tracegate.core.gate import Gate
 from tracegate.core.head import Headers, HeadReader, ReplyHead, value_of
+from tracegate.core.trace_id import parse_trace_id
 
 if TYPE_CHECKING:
     from tracegate.core.cors import CorsLayer
@@ -48,6 +49,11 @@ class Terms:
         self.cors: CorsLayer | None = cors or policy.cors()
         self._extras = policy.traceresponse or policy.server_timing
         self.plain = _WITH_BODY if not self._extras and policy.bodies == "errors" else frozenset[int]()
+
+    def contradicts(self, values: tuple[bytes, ...], trace: Trace) -> bool:
+        """Return whether an application's own trace *values* are anything but *trace*, once (C3)."""
+        found = parse_trace_id(values[0], self.policy.formats) if len(values) == 1 else None
+        return found is None or found != trace.id
 
     def marked(self, head: ReplyHead, lines: Headers, trace: Trace) -> Headers:
         """Return *lines* with the trace header on them, exactly once, in a new list (C1, C6, C7)."""

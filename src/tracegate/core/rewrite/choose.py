@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from tracegate.core.head import Media, value_of
+from tracegate.core.rewrite.headers import coding_of, is_signed
 
 if TYPE_CHECKING:
     from tracegate.core.head import ReplyHead
@@ -47,8 +48,11 @@ def choose(policy: Policy, head: ReplyHead, method: str, path: str, raw_path: by
     if head.media == Media.SSE:
         return Treatment.PASS if is_bodiless(method, head.status) else Treatment.EVENTS
     if head.status < _ERROR:
-        whole = head.media == Media.JSON and head.status != _PARTIAL and not is_bodiless(method, head.status)
-        return Treatment.SUCCESS_JSON if policy.bodies == "all" and whole else Treatment.PASS
+        if policy.bodies != "all" or head.media != Media.JSON:
+            return Treatment.PASS
+        whole = head.status != _PARTIAL and not is_bodiless(method, head.status)
+        readable = not coding_of(head.headers) and not is_signed(head.headers)
+        return Treatment.SUCCESS_JSON if whole and readable else Treatment.PASS
     if policy.exempt_body_rules.find(path, raw_path, default=False) or _is_exempt_media(policy, head):
         return Treatment.PASS
     if head.media == Media.TEXT:
