@@ -127,6 +127,17 @@ class Exchange(msgspec.Struct, eq=False):
             assert self._treated is not None  # noqa: S101 - start() set it for these states
             self._apply(self._treated.feed(data, more=more))
 
+    def relay(self, data: bytes) -> bytes | None:
+        """Take a piece of a body whose head has left, not the last; return what leaves of it, or None: see :meth:`take`."""
+        if self.remaining < 0 and isinstance(self._treated, EventBody):
+            step = self._treated.feed(data, more=True)
+            if step.fate is _MORE and not step.kept:
+                return step.data
+            self._apply(step)
+        else:
+            self.body(data, more=True)
+        return None
+
     def fits(self, size: int, *, more: bool) -> bool:
         """Return whether *size* more bytes, the last ones unless *more*, agree with the declared length (C5)."""
         if self.remaining < 0:
@@ -313,7 +324,7 @@ class Exchange(msgspec.Struct, eq=False):
 
     def _end_with(self, error: ErrorObject) -> None:
         """End what has left without a clean end; an event stream says why, once (D7, E4)."""
-        if isinstance(self._treated, EventBody) and self._treated.at_boundary:
+        if isinstance(self._treated, EventBody) and self._treated.at_boundary and self.state is not State.DONE:
             self._put(self.terms.error_event(error))
         self._put(Signal.ABORT)
         self.state = State.ABORTED
@@ -349,6 +360,7 @@ class Exchange(msgspec.Struct, eq=False):
 
 
 _TAKES_BODY = (State.HELD, State.WAITING, State.TREATED)
+_MORE = Fate.MORE  # an enum's attribute is a slow one
 _WAITS = (State.WAITING, State.EMPTY, State.CLOSING)
 _OVER = (State.REPLACED, State.ABORTED)
 
