@@ -5,10 +5,9 @@ Source: contract clause D6; WHATWG HTML 9.2.6.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final, final
 
-from tracegate.core.rewrite.sse_event import Claim, split_blank
+from tracegate.core.rewrite.sse_event import Claim, read_field, split_blank
 from tracegate.core.rewrite.sse_long_data import LongData
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LongEvent"]
 
-_TOKEN: Final = re.compile(rb"[^\r\n]+|\r\n?|\n")
 _LONGEST_NAME: Final = len(b"trace_id: ")
 _LONGEST_CLAIM: Final = 256
 
@@ -50,12 +48,12 @@ class LongEvent:
 
     def feed(self, part: bytes) -> bytes | None:
         """Take the next part of the block, which cuts no line end; return what can go out."""
-        for token in _TOKEN.finditer(part):
-            text = token[0]
-            if text[0] in b"\r\n":
-                self._end_line(text)
-            else:
+        for line in part.splitlines(keepends=True):
+            text = line.rstrip(b"\r\n")
+            if text:
                 self._go_on(text)
+            if len(text) < len(line):
+                self._end_line(line[len(text) :])
             if self._conflicts():
                 if not self._marker.keep:
                     return None
@@ -95,8 +93,7 @@ class LongEvent:
 
     def _begin_value(self) -> None:
         head, self._head = self._head, b""
-        self._field, _, value = head.partition(b":")
-        value = value.removeprefix(b" ")
+        self._field, value = read_field(head)
         if self._field == b"data":
             self._lines += 1
             if self._lines > 1:
