@@ -1045,6 +1045,45 @@ def test_events_are_marked_one_by_one_as_they_come() -> None:
 
 
 @pytest.mark.contract("D6")
+def test_events_can_be_relayed_without_a_queue() -> None:
+    """What a piece gives is returned at once, nothing included; the next way to ask finds nothing."""
+    exchange = _treated()
+    exchange.take()
+
+    assert exchange.relay(b"data: b\n\ndata: c") == b"data: b\ntrace_id: %s\n\n" % OWN.encode()
+    assert exchange.relay(b": no end yet") == b""
+    assert (exchange.take(), exchange.take_events(), exchange.state) == ((), (), State.TREATED)
+
+
+@pytest.mark.contract("C3", "C5", "D6", "D7")
+def test_a_relayed_piece_with_more_to_say_goes_through_the_queue() -> None:
+    """Another trace, kept or refused; a length to keep; a body that is no event stream."""
+    other = b'data: {"trace_id":"%s"}\n\n' % OTHER.encode()
+    refused = _treated()
+    refused.take()
+    assert refused.relay(other) is None
+    assert ([shown(part) for part in refused.take()], only(refused).stage) == (["body", "ABORT"], "stream")
+
+    kept = started(200, SSE, policy=Policy(on_conflict="keep"))
+    kept.body(b"data: a\n\n", more=True)
+    kept.take()
+    assert kept.relay(other) is None
+    assert (kept.take(), only(kept).would_refuse) == ((other,), True)
+
+    counted = started(200, SSE, (b"content-length", b"12"))
+    counted.body(b"data: a\n\n", more=True)
+    counted.take()
+    assert counted.relay(b"data") is None
+    assert only(counted).kind == "stream_broken"
+
+    long = started(500, JSON, policy=Policy(max_error_body=4))
+    long.body(b'{"a":', more=True)
+    long.take()
+    assert long.relay(b"1, ") is None
+    assert long.remaining == -1
+
+
+@pytest.mark.contract("D6")
 def test_the_carrier_and_the_bound_of_events_are_the_policys() -> None:
     """A field line where it says so; a long event is not held."""
     field = started(200, SSE, policy=Policy(sse_carrier="field"))

@@ -91,7 +91,7 @@ class ErrorBody:
         media_type = None
         if isinstance(marked, Obstacle):
             envelope, media_type = self._envelope()
-            marked = envelope[:-1] + _ORIGINAL + (original_value(body, marked) if body else b'""') + b"}"
+            marked = envelope[:-1] + _ORIGINAL + original_value(body, marked) + b"}"
         lines = rewritten(self._headers, length=len(marked), decoded=bool(coding), media_type=media_type)
         return Step(marked, lines, Fate.END)
 

@@ -54,7 +54,7 @@ class EventBody:
         if machine.overwrite:
             return Step(out, fate=Fate.OVERWRITE)
         if self._decoder is not None and self._decoder.fault:
-            return Step(out, fate=Fate.BROKEN)
+            return Step(out, fate=Fate.BROKEN, kept=machine.kept > kept)
         if more:
             return Step(out, kept=machine.kept > kept)
         return Step(out + machine.finish(), fate=Fate.END, kept=machine.kept > kept)
