@@ -91,7 +91,8 @@ def _file_table(config: str | None, faults: list[tuple[str, str]]) -> Mapping[st
     except (OSError, ValueError) as error:
         faults.append((_CONFIG if config else "pyproject.toml", f"cannot be read: {error}"))
         return {}
-    table = document.get("tool", {}).get("tracegate", {})
+    tools = document.get("tool", {})
+    table = tools.get("tracegate", {}) if isinstance(tools, dict) else tools
     if not isinstance(table, dict):
         faults.append(("tool.tracegate", "must be a table"))
         return {}

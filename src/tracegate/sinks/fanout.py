@@ -19,7 +19,7 @@ class Fanout:
 
     Args:
         sinks: In the order they are called.
-        strict: Whether a failure is raised after all sinks were called; for tests.
+        strict: Whether the first failure is raised after all sinks were called; for tests.
 
     Attributes:
         failures: How many calls of a sink failed.
@@ -34,11 +34,13 @@ class Fanout:
 
     def __call__(self, event: Event, /) -> None:
         """Give *event* to every sink."""
+        first: Exception | None = None
         for sink in self._sinks:
             try:
                 sink(event)
-            except Exception:
+            except Exception as failure:
                 self.failures += 1
                 _log.exception("a sink failed; the event was: %s %s %s", event.kind, event.trace_id, event.message)
-                if self._strict:
-                    raise
+                first = first or failure
+        if self._strict and first is not None:
+            raise first
