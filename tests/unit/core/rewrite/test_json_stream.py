@@ -82,10 +82,8 @@ def test_the_longest_spelling_is_waited_for() -> None:
     value = b'"' + rb"\u007e" * 128 + b'"'
     assert splice(b'{"trace_id":', value, b"}", trace=OPAQUE) == (b'{"trace_id":' + value + b"}", None, b"")
     stream = ObjectSplicer(OPAQUE)
-    assert stream.feed(b'{"trace_id":' + value[:-1] + b"x") == b'{"trace_id":'
-    assert stream.fault is None
-    assert stream.feed(b"x") == b""
-    assert stream.fault == "overwrite"
+    assert (stream.feed(b'{"trace_id":' + value[:-1] + b"x"), stream.fault) == (b'{"trace_id":', None)
+    assert (stream.feed(b"x"), stream.fault) == (b"", "overwrite")
     assert stream.withheld == value[:-1] + b"xx"
 
 
