@@ -18,7 +18,7 @@ __all__ = ["NativeHeaders", "PlainHeads", "byte_lines", "native_lines", "status_
 NativeHeaders = list[tuple[str, str]]
 """Header lines as PEP 3333 wants them: native strings of latin-1."""
 
-_STATUS_LINE = re.compile(r"([1-9][0-9]{2}) [\t\x20-\x7e\x80-\xff]*")
+_STATUS_LINE = re.compile(r"([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 _RECURRING = frozenset(
     (
         "allow",
@@ -100,7 +100,7 @@ def status_line(status: int) -> str:
 
 @lru_cache(maxsize=512)
 def status_of(line: object) -> int:
-    """Return the status of a status line, or 0 where it is none (RFC 9112, section 4)."""
+    """Return the status of a status line, or 0 where it is none; servers do without a reason (RFC 9112, section 4)."""
     found = _STATUS_LINE.fullmatch(line) if isinstance(line, str) else None
     return int(found[1]) if found else 0
 

@@ -151,6 +151,9 @@ class Reply(msgspec.Struct, eq=False):
     def fail(self, error: BaseException) -> Reply:
         """Return the body that ends the reply after the application raised *error*, and then raises it again (C4)."""
         self._error = error
+        if isinstance(error, StopIteration):  # from __next__ it would be a clean end (as in PEP 479)
+            self._error = RuntimeError("the application raised StopIteration")
+            self._error.__cause__ = error
         state = self.exchange.state
         if not self._sent and state is not State.ABORTED and (self._told or state is not State.REPLACED):
             self._take_back()

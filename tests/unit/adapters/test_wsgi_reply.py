@@ -135,6 +135,28 @@ def test_an_exception_before_the_first_byte_is_one_traced_500(
         assert (body.closed, body.seen) == (1, {OWN})
 
 
+class NeverIterable:
+    """A body whose iterator is one `next()` too many away."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise StopIteration
+
+
+@pytest.mark.contract("C4", "C5")
+@pytest.mark.parametrize("body", [StopIteration(), NeverIterable()])
+@pytest.mark.parametrize("written", [(), (b"half",)])
+def test_stop_iteration_is_never_taken_for_a_clean_end(body: Any, written: tuple[bytes, ...]) -> None:
+    """It leaves as a generator's does (PEP 479), with itself as the cause."""
+    server, events = serve(playing(body, written=written))
+    assert (server.clean, server.raised_from) == (False, "iterate")
+    assert isinstance(server.raised, RuntimeError)
+    assert isinstance(server.raised.__cause__, StopIteration)
+    if written:
+        assert (server.body, events) == (b"half", ["stream_broken"])
+    else:
+        assert is_crash(server)
+
+
 @pytest.mark.contract("C4")
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), GeneratorExit()])
 @pytest.mark.parametrize("place", ["callable", "first step", "later step"])
@@ -254,7 +276,8 @@ def test_a_start_on_the_first_step_is_a_start() -> None:
 @pytest.mark.parametrize(
     ("status", "headers"),
     [
-        ("200", TEXT),
+        ("200OK", TEXT),
+        ("2000", TEXT),
         ("OK", TEXT),
         ("099 Low", TEXT),
         ("100 Continue", TEXT),
@@ -277,6 +300,20 @@ def test_a_head_that_no_server_sends_is_one_traced_500(status: Any, headers: Any
     server, _ = serve(playing([b"x"], headers, status))
     assert is_crash(server)
     assert isinstance(server.raised, ReplyError)
+
+
+@pytest.mark.contract("C8", "C10")
+@pytest.mark.parametrize(
+    ("status", "headers", "body"), [("200", TEXT, b"{}"), ("404 ", TEXT, b"{}"), ("404", JSON, b'{"trace_id":"%s"}')]
+)
+def test_a_status_line_without_a_reason_passes_as_it_is(
+    status: str, headers: list[tuple[str, str]], body: bytes
+) -> None:
+    """Servers send it; one that does not says so."""
+    server, events = serve(playing([b"{}"], headers, status))
+    expected = body % OWN.encode() if b"%s" in body else body
+    assert (server.told, server.body, server.raised, events) == ([status], expected, None, [])
+    assert server.values("x-trace-id") == [OWN]
 
 
 @pytest.mark.contract("C10")
