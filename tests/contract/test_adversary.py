@@ -259,75 +259,96 @@ def test_a_file_counts_towards_the_declared_length() -> None:
 # Several senders, time, and cancellation.
 
 
-@pytest.mark.contract("C5", "D6")
-def test_an_event_is_not_lost_with_the_task_that_was_sending_it() -> None:
-    """sse-starlette cancels its ping when the stream is over; what the ping's task sends for others must leave."""
+class Client:
+    """A client that reads or does not; while it does not, every send waits, as a server's flow control has it."""
 
-    async def play(send: Send) -> None:
+    def __init__(self) -> None:
+        self.reads = asyncio.Event()
+        self.reads.set()
+        self.takes_second = asyncio.Event()
+
+    async def wait(self, message: Message) -> None:
+        """Wait as long as the client does not read; the event number 1 takes its time."""
+        await self.reads.wait()
+        if b": 1" in message.get("body", b""):
+            self.takes_second.set()
+            await asyncio.sleep(0.01)
+
+    async def begin(self, send: Send, *, begun: bool) -> asyncio.Future[None]:
+        """Start a stream, with an event where it has *begun*, and let a second task's ping wait for the client."""
         await send(start(200, STREAM))
-        await send(body(b"data: 0\n\n", more=True))
+        if begun:
+            await send(body(b"data: 0\n\n", more=True))
+        self.reads.clear()
         ping = asyncio.ensure_future(send(body(b": ping\n\n", more=True)))
         await asyncio.sleep(0)
+        return ping
+
+
+@pytest.mark.contract("C5", "D6")
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_event_is_not_lost_with_the_task_that_was_sending_it(begun: bool) -> None:  # noqa: FBT001  a parameter
+    """sse-starlette cancels its ping when the stream is over; what the ping's task sends for others must leave."""
+    client = Client()
+
+    async def play(send: Send) -> None:
+        ping = await client.begin(send, begun=begun)
         event = asyncio.ensure_future(send(body(b"data: 1\n\n", more=True)))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0)
+        client.reads.set()
+        await client.takes_second.wait()
         ping.cancel()
         await event
         await send(body(b"data: 2\n\n"))
 
-    async def stall(message: Message) -> None:
-        await asyncio.sleep(
-            0.01 if b"ping" in message.get("body", b"") else 0.04 if b": 1" in message.get("body", b"") else 0
-        )
-
     scene = Scene(play)
-    scene.before_send = stall
-    assert scene.run().body.replace(b": ping\n\n", b"") == MARKED % 0 + MARKED % 1 + MARKED % 2
+    scene.before_send = client.wait
+    expected = MARKED % 0 * begun + MARKED % 1 + MARKED % 2
+    assert scene.run().body.replace(b": ping\n\n", b"") == expected
 
 
 @pytest.mark.contract("C8")
-def test_a_stalled_client_slows_every_sender_down() -> None:
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_stalled_client_slows_every_sender_down(begun: bool) -> None:  # noqa: FBT001  a parameter
     """While one task waits for the client, another one's send does not return at once: that would fill the memory."""
-    sent_meanwhile: list[int] = []
+    client = Client()
+    returned: list[int] = []
 
     async def play(send: Send) -> None:
-        await send(start(200, STREAM))
-        await send(body(b"data: 0\n\n", more=True))
-        ping = asyncio.ensure_future(send(body(b": ping\n\n", more=True)))
-        await asyncio.sleep(0)
-        for number in range(100):
-            await send(body(b"data: 1\n\n", more=True))
-            if not ping.done():
-                sent_meanwhile.append(number)
-        await ping
+        ping = await client.begin(send, begun=begun)
+
+        async def produce() -> None:
+            for number in range(100):
+                await send(body(b"data: x\n\n", more=True))
+                returned.append(number)
+
+        task = asyncio.create_task(produce())
+        await asyncio.sleep(0.01)
+        assert returned == []
+        client.reads.set()
+        await asyncio.gather(ping, task)
         await send(body())
 
-    async def stall(message: Message) -> None:
-        await asyncio.sleep(0.02 if b"ping" in message.get("body", b"") else 0)
-
     scene = Scene(play)
-    scene.before_send = stall
-    assert scene.run().ended
-    assert sent_meanwhile == []
+    scene.before_send = client.wait
+    assert scene.run().raised is None
+    assert len(returned) == 100
 
 
 @pytest.mark.contract("C5", "D6")
-def test_the_gate_returns_only_when_all_it_was_given_is_out() -> None:
+@pytest.mark.parametrize("begun", [True, False])
+def test_the_gate_returns_only_when_all_it_was_given_is_out(begun: bool) -> None:  # noqa: FBT001  a parameter
     """A server takes the return for the end, and breaks off what has not been sent by then."""
-    kept: list[object] = []
+    client = Client()
 
     async def play(send: Send) -> None:
-        await send(start(200, STREAM))
-        await send(body(b"data: 0\n\n", more=True))
-        ping = asyncio.ensure_future(send(body(b": ping\n\n", more=True)))
-        await asyncio.sleep(0)
-        await send(body(b"data: 1\n\n"))
-        kept.append(ping)
-
-    async def stall(message: Message) -> None:
-        await asyncio.sleep(0.02 if b"ping" in message.get("body", b"") else 0)
+        ping = await client.begin(send, begun=begun)
+        asyncio.get_running_loop().call_later(0.01, client.reads.set)
+        await send(body(b"data: 2\n\n"))
+        del ping
 
     scene = Scene(play)
-    scene.before_send = stall
+    scene.before_send = client.wait
     scene.run(then_seconds=0.05)
     assert len(scene.sent) == scene.at_return
     assert scene.ended
