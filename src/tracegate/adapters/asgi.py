@@ -99,7 +99,7 @@ class TraceGate:
             raise
         else:
             last = passage.last[0]
-            if passage.reply is not None or last["type"] != "http.response.body" or last.get("more_body"):
+            if passage.reply is not None or last.get("type") != "http.response.body" or last.get("more_body"):
                 await passage.finish()
         finally:
             if binding.get() is passage:

@@ -110,7 +110,8 @@ class Passage(msgspec.Struct, eq=False):
 
     def _is_whole(self) -> bool:
         """Return whether a reply that passed straight through has ended."""
-        return _was_last(self.last[0]) and (self.reply is None or self.reply.exchange.state is State.PASSING)
+        passes = self._status is not None if self.reply is None else self.reply.exchange.state is State.PASSING
+        return passes and _was_last(self.last[0])
 
     def _slow(self) -> Reply:
         if self.reply is None:

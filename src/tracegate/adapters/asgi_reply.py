@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Reply"]
 
+_TREATED = State.TREATED  # an enum's attribute is a slow one
+
 
 class Reply:
     """Feeds an exchange with the application's messages and sends what it gives back, in order.
@@ -46,6 +48,8 @@ class Reply:
         self._shell = shell
         self._scope = scope
         self._prefix = prefix
+        self._start_type = f"{prefix}.start"
+        self._body = f"{prefix}.body"
         self._start: Message = {}
         self._queue: deque[Part] = deque()
         self._sending = False
@@ -60,13 +64,29 @@ class Reply:
             ReplyError: The message is out of order, or no server would send it.
         """
         exchange, kind = self.exchange, message["type"]
+        if exchange.state is not _TREATED or kind != self._body or self._sending or not message.get("more_body"):
+            await self._take_any(message)
+            return
+        data = exchange.relay(message.get("body", b""))
+        if data is None:
+            await self.flush()
+        elif data:
+            try:
+                await self._send({"type": kind, "body": data, "more_body": True})
+            except OSError:
+                exchange.gone = True
+                raise
+
+    async def _take_any(self, message: Message) -> None:
+        """Take a message that is not just the next piece of an event stream."""
+        exchange, kind = self.exchange, message["type"]
         if exchange.state is State.ABORTED:
             raise ReplyAbortedError
-        if kind == f"{self._prefix}.start":
+        if kind == self._start_type:
             trailers = bool(message.get("trailers"))
             lines = exchange.start(message["status"], message.get("headers", ()), trailers=trailers)
             await self._after_start(message, None if lines is None else Start(message["status"], lines, trailers))
-        elif kind == f"{self._prefix}.body":
+        elif kind == self._body:
             await self._take(message, message.get("body", b""), more=bool(message.get("more_body")))
         elif kind == "http.response.pathsend" and exchange.state is not State.PASSING:
             await self._take(message, read_path(message), more=False)
@@ -141,9 +161,12 @@ class Reply:
         events = exchange.take_events()
         if events:
             record(self._shell, self._scope, exchange.headers, events)
-        self._queue.extend(exchange.take())
-        self._keep_time()
-        if self._sending:
+        parts = exchange.take()
+        if parts:
+            self._queue.extend(parts)
+        if self._timer is not None or exchange.waits:
+            self._keep_time()
+        if self._sending or not self._queue:
             return
         self._sending = True
         try:
@@ -162,7 +185,7 @@ class Reply:
         part = self._queue.popleft()
         if isinstance(part, Start):
             known = {} if self.exchange.state is State.REPLACED else self._start
-            head: Message = {**known, "type": f"{self._prefix}.start", "status": part.status, "headers": part.headers}
+            head: Message = {**known, "type": self._start_type, "status": part.status, "headers": part.headers}
             if not part.trailers:
                 head.pop("trailers", None)
             return head
@@ -173,7 +196,7 @@ class Reply:
         if not ends and self._queue and self._queue[0] is Signal.END:
             self._queue.popleft()
             ends = True
-        return {"type": f"{self._prefix}.body", "body": data, "more_body": not ends}
+        return {"type": self._body, "body": data, "more_body": not ends}
 
     # Time.
 

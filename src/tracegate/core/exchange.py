@@ -13,7 +13,7 @@ import msgspec
 
 from tracegate.core.events import KIND_BY_DETAIL, Event, Kind, Stage
 from tracegate.core.facts import Facts, reply_event
-from tracegate.core.head import Headers, ReplyHead
+from tracegate.core.head import Headers, ReplyHead, drop
 from tracegate.core.refusal import REFUSED_STATUS, ErrorObject, error_object, refusal_object, retained
 from tracegate.core.reply import Part, Signal, Start, State
 from tracegate.core.rewrite.choose import Treatment, choose, is_bodiless
@@ -94,10 +94,9 @@ class Exchange(msgspec.Struct, eq=False):
             self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
             self.error = ReplyError(f"no server would send this reply: {head}")
             return None
-        self._head = head
-        self._trailers = trailers
+        self._head, self._trailers = head, trailers
         if head.trace_values and self.terms.contradicts(head.trace_values, self.trace):
-            if not self._keeps:
+            if not self.terms.keeps(self.path, self.raw_path):
                 self._refuse("head")
                 return None
             self._note_kept("head")
@@ -128,7 +127,7 @@ class Exchange(msgspec.Struct, eq=False):
             self._apply(self._treated.feed(data, more=more))
 
     def relay(self, data: bytes) -> bytes | None:
-        """Take a piece of a body whose head has left, not the last; return what leaves of it, or None: see :meth:`take`."""
+        """Take a piece, not the last, of a body whose head has left; return what leaves, or None: see :meth:`take`."""
         if self.remaining < 0 and isinstance(self._treated, EventBody):
             step = self._treated.feed(data, more=True)
             if step.fate is _MORE and not step.kept:
@@ -183,7 +182,7 @@ class Exchange(msgspec.Struct, eq=False):
         values = tuple(value for name, value in headers if name.lower() == self.terms.header_key)
         if not values or not self.terms.contradicts(values, self.trace):
             return True
-        if self._keeps:
+        if self.terms.keeps(self.path, self.raw_path):
             self._note_kept(stage)
             return True
         if not self.over:
@@ -227,8 +226,9 @@ class Exchange(msgspec.Struct, eq=False):
         if treatment is Treatment.ERROR_TEXT:
             self._stand_in(head)
             return None
-        keep, observes = self._keeps, self._observes
-        self._treated = treated(treatment, head, self.terms, self.trace, self.headers, keep=keep, observes=observes)
+        terms, path = self.terms, (self.path, self.raw_path)
+        keep, observes = terms.keeps(*path), terms.observes(*path)
+        self._treated = treated(treatment, head, terms, self.trace, self.headers, keep=keep, observes=observes)
         if self._treated is None:
             self._record("stream_broken", "stream", "The stream's content coding is unknown.", status=_INTERNAL_ERROR)
             self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
@@ -275,23 +275,13 @@ class Exchange(msgspec.Struct, eq=False):
 
     # How a reply is refused, replaced or ended.
 
-    @property
-    def _observes(self) -> bool:
-        return self.terms.gate.mode_of(self.path, self.raw_path) == "observe"
-
-    @property
-    def _keeps(self) -> bool:
-        """Whether an application's other value is delivered (C3, B4)."""
-        policy = self.terms.policy
-        return policy.conflict_rules.find(self.path, self.raw_path, policy.on_conflict) == "keep" or self._observes
-
     def _refuse(self, stage: Stage, detail: str = "trace_overwrite_refused", *, recorded: bool = False) -> None:
         head, status = self._head, self.status
         error = refusal_object(detail, self.trace, self.terms.policy.header, status)
         unsent = self.state <= State.EMPTY
         if not recorded:
-            left = REFUSED_STATUS if unsent else status
-            self._record(KIND_BY_DETAIL[detail], stage, error.message, status=left, refused_status=status, detail=detail)
+            kind, left = KIND_BY_DETAIL[detail], REFUSED_STATUS if unsent else status
+            self._record(kind, stage, error.message, status=left, refused_status=status, detail=detail)
         if unsent:
             self._replace(error, retained(head.headers) if head is not None else [])
         else:
@@ -332,7 +322,7 @@ class Exchange(msgspec.Struct, eq=False):
     def _stand_in(self, head: ReplyHead) -> None:
         """Answer with the standard error object of the same status; the application's other headers stay (D2, D3)."""
         gone = coding_of(head.headers)
-        lines = [line for line in rewritten(head.headers, length=None, decoded=bool(gone)) if not _is_type(line[0])]
+        lines = drop(rewritten(head.headers, length=None, decoded=bool(gone)), frozenset((b"content-type",)))
         self._replace(error_object(head.status, self.trace), lines)
 
     def _replace(self, error: ErrorObject, kept: Headers) -> None:
@@ -361,9 +351,4 @@ class Exchange(msgspec.Struct, eq=False):
 
 _TAKES_BODY = (State.HELD, State.WAITING, State.TREATED)
 _MORE = Fate.MORE  # an enum's attribute is a slow one
-_WAITS = (State.WAITING, State.EMPTY, State.CLOSING)
-_OVER = (State.REPLACED, State.ABORTED)
-
-
-def _is_type(name: bytes) -> bool:
-    return name.lower() == b"content-type"
+_WAITS, _OVER = (State.WAITING, State.EMPTY, State.CLOSING), (State.REPLACED, State.ABORTED)

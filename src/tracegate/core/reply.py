@@ -11,7 +11,9 @@ __all__ = ["Part", "Signal", "Start", "State"]
 
 
 class State(IntEnum):
-    """Where a reply stands. Up to EMPTY nothing has left. ::
+    """Where a reply stands. Up to EMPTY nothing has left.
+
+    What leads from one to the next::
 
         OPEN ──start──> PASSING                               a success: the shell sends it straight through
           ├────start──> HELD ──first step──> TREATED          error JSON is read before its head leaves

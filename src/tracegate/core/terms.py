@@ -55,6 +55,15 @@ class Terms:
         found = parse_trace_id(values[0], self.policy.formats) if len(values) == 1 else None
         return found is None or found != trace.id
 
+    def keeps(self, path: str, raw_path: bytes | None) -> bool:
+        """Return whether an application's other value is delivered (C3, B4)."""
+        policy = self.policy
+        return policy.conflict_rules.find(path, raw_path, policy.on_conflict) == "keep" or self.observes(path, raw_path)
+
+    def observes(self, path: str, raw_path: bytes | None) -> bool:
+        """Return whether mode ``observe`` is in force (B4)."""
+        return self.gate.mode_of(path, raw_path) == "observe"
+
     def marked(self, head: ReplyHead, lines: Headers, trace: Trace) -> Headers:
         """Return *lines* with the trace header on them, exactly once, in a new list (C1, C6, C7)."""
         found = lines if head.trace_values else [*lines, (self.header, trace.id.raw)]
