@@ -46,14 +46,13 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import io
 import json
+import threading
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NoReturn
 
 import pytest
 import trio
-from a2wsgi import ASGIMiddleware
 
 from tests.property.drivers.asgi import AsgiApplication, Message, Receive, Send
 from tests.property.drivers.wsgi import ExcInfo, StartResponse, WsgiApplication
@@ -664,19 +663,28 @@ def test_a_status_line_without_a_reason_passes() -> None:
 
 @pytest.mark.contract("B8")
 def test_an_asgi_application_behind_a_wsgi_bridge_takes_the_outer_trace() -> None:
-    """Both are gated and mint: the inner one adds nothing, and nothing is refused."""
+    """Both are gated and mint: the inner one adds nothing, and nothing is refused.
 
-    async def application(scope: Message, receive: Receive, send: Send) -> None:  # noqa: ARG001  ASGI's signature
+    The bridge does as a2wsgi's: it runs the application on another thread, without the caller's context, and hands the
+    environ on as ``wsgi_environ``.
+    """
+
+    async def play(send: Send) -> None:
         await send(start(200, TEXT))
         await send(body(str(current_trace()).encode()))
 
     policy = Policy(mode="mint")
-    wrap: Any = TraceGate
-    inner = wrap(application, runtime=Runtime(policy))
-    server = {"SERVER_NAME": "a", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.1", "wsgi.url_scheme": "http"}
-    streams = {"wsgi.input": io.BytesIO(), "wsgi.errors": io.StringIO()}
-    bridge: Any = ASGIMiddleware(inner)
-    heads, pieces, _ = wsgi(bridge, policy, HTTP_X_TRACE_ID="", **server, **streams)
+    inner = Scene(play, policy)
+
+    def bridge(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        thread = threading.Thread(target=lambda: inner.run(headers=[], wsgi_environ=environ))
+        thread.start()
+        thread.join()
+        lines = [(name.decode(), value.decode()) for name, value in inner.starts[0]["headers"]]
+        start_response("200 OK", lines)
+        return [inner.body]
+
+    heads, pieces, _ = wsgi(bridge, policy, HTTP_X_TRACE_ID="")
     assert heads[0][0] == "200 OK"
     assert dict(heads[0][1])["X-Trace-Id"].encode() == b"".join(pieces)
 
