@@ -16,11 +16,10 @@ from tracegate.core.trace import Trace
 from tracegate.core.trace_id import TraceId, mint_trace_id
 from tracegate.errors import MissingTraceError, TraceOverwriteError
 
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Binding", "bind_trace", "binding", "current_trace", "on_fault", "require_trace", "trace_scope"]
+__all__ = ["Binding", "bind_trace", "binding", "current_trace", "on_fault", "require_trace", "trace_scope", "unbind"]
 
 
 class Binding(Protocol):
@@ -33,12 +32,13 @@ class Binding(Protocol):
 
 
 class _Scope:
-    """A job's binding (clause G3)."""
+    """A job's binding (clause G3), and what it was opened under."""
 
-    __slots__ = ("trace",)
+    __slots__ = ("found", "trace")
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Trace, found: Binding | None = None) -> None:
         self.trace = trace
+        self.found = found
 
 
 binding: ContextVar[Binding | None] = ContextVar("tracegate.binding", default=None)
@@ -54,6 +54,20 @@ def on_fault(observer: Callable[[str, str | None, str], None]) -> None:
         observer: Gets the event's kind, the spelling of the bound trace or None, and a message. Set by the runtime.
     """
     _fault_observers[:] = [observer]
+
+
+def unbind(bound: Binding, found: Binding | None) -> None:
+    """Bring back *found* where *bound* is current, or a scope that was left open under it; for shells.
+
+    In a foreign context nothing changes.
+
+    Source: contract clause G2.
+    """
+    current = binding.get()
+    while current is not bound and isinstance(current, _Scope):
+        current = current.found
+    if current is bound:
+        binding.set(found)
 
 
 def current_trace() -> Trace | None:
@@ -121,8 +135,8 @@ def trace_scope(trace: Trace | TraceId | str | None = None) -> Iterator[Trace]:
 
     Source: contract clauses G2 and G3.
     """
-    scope = _Scope(Trace(mint_trace_id(urandom(16)), "minted") if trace is None else _trace_of(trace))
     found = binding.get()
+    scope = _Scope(Trace(mint_trace_id(urandom(16)), "minted") if trace is None else _trace_of(trace), found)
     binding.set(scope)
     try:
         yield scope.trace

@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.fakes import HEX, OTHER, OWN, OWN_TRACE
 from tracegate import context
-from tracegate.context import bind_trace, binding, current_trace, on_fault, require_trace, trace_scope
+from tracegate.context import bind_trace, binding, current_trace, on_fault, require_trace, trace_scope, unbind
 from tracegate.core.trace import Trace
 from tracegate.core.trace_id import TraceId
 from tracegate.errors import InvalidTraceIdError, MissingTraceError, TraceOverwriteError
@@ -216,6 +216,45 @@ def test_a_scope_that_outlives_an_outer_one_does_not_bring_it_back() -> None:
     assert here() == OTHER
     inner.__exit__(None, None, None)
     assert here() == OWN  # what the inner one found
+
+
+class Shell:
+    """Stands for what a shell binds."""
+
+    trace = OWN_TRACE
+
+
+@pytest.mark.contract("G2")
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_shell_takes_its_binding_back_with_the_scopes_left_open_under_it(depth: int) -> None:
+    """However many; one that is left later changes nothing."""
+    found, bound = Shell(), Shell()
+    binding.set(bound)
+    scopes = [trace_scope(OTHER) for _ in range(depth)]
+    for scope in scopes:
+        scope.__enter__()
+    unbind(bound, found)
+    assert binding.get() is found
+    for scope in reversed(scopes):
+        scope.__exit__(None, None, None)
+    assert binding.get() is found
+
+
+@pytest.mark.contract("G2")
+def test_a_shell_leaves_a_foreign_context_alone() -> None:
+    """Whatever is bound there: another exchange, a scope under that, a scope of a job's, nothing."""
+    bound, foreign = Shell(), Shell()
+    unbind(bound, None)
+    assert binding.get() is None
+    with trace_scope(OTHER):
+        unbind(bound, None)
+        assert here() == OTHER
+    binding.set(foreign)
+    unbind(bound, None)
+    assert binding.get() is foreign
+    with trace_scope(OTHER):
+        unbind(bound, None)
+        assert here() == OTHER
 
 
 # Generators, tasks, threads

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracegate.adapters.asgi_bridge import ENVIRON, outer_exchange, serve_bridged
 from tracegate.adapters.asgi_passage import NOTHING, Passage
 from tracegate.adapters.asgi_scope import MARK, STATE_KEY, Shell, decide, refuse
 from tracegate.adapters.websocket import serve_websocket
 from tracegate.adapters.wiring import wired
-from tracegate.context import binding
+from tracegate.context import binding, unbind
 from tracegate.core.gate import Refused
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class TraceGate:
         kind = scope["type"]
         if kind not in ("http", "websocket") or MARK in scope:
             return await app(scope, receive, send)
+        if ENVIRON in scope and (outer := outer_exchange(scope)) is not None:
+            return await serve_bridged(app, outer, scope, receive, send)
         headers = scope.get("headers")
         if type(headers) is not list:
             headers = list(headers or ())
@@ -102,8 +105,7 @@ class TraceGate:
             if passage.reply is not None or last.get("type") != "http.response.body" or last.get("more_body"):
                 await passage.finish()
         finally:
-            if binding.get() is passage:
-                binding.set(found)
+            unbind(passage, found)
         return None
 
 

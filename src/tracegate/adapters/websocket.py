@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tracegate.adapters.asgi_reply import Reply
 from tracegate.adapters.asgi_scope import DENIAL, MARK, exchange_of
-from tracegate.context import binding
+from tracegate.context import binding, unbind
 from tracegate.core.reply import State
 
 if TYPE_CHECKING:
@@ -104,5 +104,4 @@ async def serve_websocket(shell: Shell, trace: Trace, scope: Scope, receive: Rec
         if handshake.deniable and not handshake.open:
             await reply.finish()
     finally:
-        if binding.get() is exchange:
-            binding.set(found)
+        unbind(exchange, found)

@@ -112,6 +112,8 @@ class TraceGate:
 
 def _bridged(found: Binding, environ: Environ) -> Exchange | None:
     """Return the exchange of the ASGI gate in front of a bridge that has taken this very request (clause B8)."""
+    if isinstance(found, Passage):  # another request's: of this one it would stand in the environ
+        return None
     outer = getattr(found, "exchange", found)
     if not isinstance(outer, Exchange) or outer.state is not State.OPEN:
         return None

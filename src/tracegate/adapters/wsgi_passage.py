@@ -44,6 +44,11 @@ class Passage(msgspec.Struct, eq=False):
     _reply: Reply | None = None
 
     @property
+    def exchange(self) -> Exchange:
+        """The request's exchange; from now on the reply goes through it."""
+        return self.reply.exchange
+
+    @property
     def reply(self) -> Reply:
         """The reply that needs more than the trace header."""
         if self._reply is None:
@@ -95,4 +100,4 @@ class Passage(msgspec.Struct, eq=False):
 def exchange_in(environ: Environ) -> Exchange | None:
     """Return the exchange of the gate around the application that got *environ*, or None where there is none."""
     found = environ.get(MARK)
-    return found.reply.exchange if isinstance(found, Passage) else found  # behind a bridge it is the ASGI gate's own
+    return found.exchange if isinstance(found, Passage) else found  # behind a bridge it is the ASGI gate's own
