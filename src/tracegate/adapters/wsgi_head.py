@@ -7,7 +7,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from tracegate.core.head import Headers, reason_phrase
+from tracegate.core.head import RECURRING, Headers, reason_phrase
 from tracegate.core.rewrite.choose import is_bodiless
 
 if TYPE_CHECKING:
@@ -19,23 +19,6 @@ NativeHeaders = list[tuple[str, str]]
 """Header lines as PEP 3333 wants them: native strings of latin-1."""
 
 _STATUS_LINE = re.compile(r"([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
-_RECURRING = frozenset(
-    (
-        "allow",
-        "cache-control",
-        "content-encoding",
-        "content-language",
-        "content-length",
-        "content-security-policy",
-        "content-type",
-        "referrer-policy",
-        "server",
-        "strict-transport-security",
-        "vary",
-        "x-content-type-options",
-        "x-frame-options",
-    )
-)
 _REMEMBERED_LINES = 2048
 _REMEMBERED_CHARACTERS = 128
 _NO_LENGTH, _REMARKABLE = -1, -2
@@ -88,7 +71,7 @@ class PlainHeads:
         if length is None:
             return _REMARKABLE
         short = len(line[1]) <= _REMEMBERED_CHARACTERS and len(self._known) < _REMEMBERED_LINES
-        if short and line[0].lower() in _RECURRING:
+        if short and line[0].lower().encode("ascii") in RECURRING:
             self._known[line] = length
         return length
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["Headers", "HeadReader", "Media", "ReplyHead", "drop", "reason_phrase", "value_of"]
+__all__ = ["RECURRING", "HeadReader", "Headers", "Media", "ReplyHead", "drop", "reason_phrase", "value_of"]
 
 Headers = list[tuple[bytes, bytes]]
 """Header lines in order, names and values as the application spelled them."""
@@ -60,7 +60,7 @@ _TRACKED = {
     b"access-control-allow-origin": _CORS,
     b"traceresponse": _TRACERESPONSE,
 }
-_RECURRING = frozenset(
+RECURRING = frozenset(
     (
         b"access-control-allow-credentials",
         b"access-control-allow-origin",
@@ -84,6 +84,7 @@ _RECURRING = frozenset(
         b"x-frame-options",
     )
 )
+"""Names, lower-case, of the lines that recur from reply to reply: what they mean is worth remembering."""
 _CACHE_LINES = 2048
 _CACHE_VALUE_BYTES = 128
 
@@ -184,7 +185,7 @@ class HeadReader:
         if value.strip(b" \t") != value:
             return _PADDED  # no part of the value (RFC 9110, section 5.5), but h11 refuses it where others strip it
         meaning = _meaning(key, value, self._trace_header)
-        if key in _RECURRING and len(value) <= _CACHE_VALUE_BYTES and len(self._lines) < _CACHE_LINES:
+        if key in RECURRING and len(value) <= _CACHE_VALUE_BYTES and len(self._lines) < _CACHE_LINES:
             self._lines[(bytes(name), bytes(value))] = meaning
         return meaning
 
