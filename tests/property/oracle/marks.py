@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from tests.property.oracle import json_text, sse_text
 from tests.property.oracle.ids import number_of
-from tests.property.oracle.json_text import Document, NotJsonError
+from tests.property.oracle.json_text import Document
 
 __all__ = ["Naming", "events_faults", "naming", "object_faults", "object_in"]
 
@@ -19,11 +19,8 @@ Naming: TypeAlias = Literal["absent", "equal", "empty", "mixed", "unequal"]
 
 def object_in(text: bytes) -> Document | None:
     """Return the document if *text* is a JSON object."""
-    try:
-        document = json_text.read(text)
-    except NotJsonError:
-        return None
-    return document if document.kind == "object" else None
+    document = json_text.find(text)
+    return document if document is not None and document.kind == "object" else None
 
 
 def naming(text: bytes, document: Document, number: int) -> Naming:

@@ -145,7 +145,9 @@ def _delivered(case: Case) -> dict[str, Judge]:
         else:
             judges["no clean end (C5)"] = _broken(case)
     elif plan.fault is Fault.SEND_AFTER_END and kind == "stream":
-        judges["no clean end (C5)"] = _broken(case)
+        judges |= {"no clean end (C5)": _broken(case)} | (
+            {"the 500 of C4": _crash(case)} if _is_silent(plan.body) else {}
+        )
     return judges
 
 
