@@ -12,6 +12,7 @@ from tracegate.core.admission import inbound_event, refusal_reply
 from tracegate.core.events import Event
 from tracegate.core.gate import Refused
 from tracegate.core.policy import Policy
+from tracegate.core.refusal import refusal_object
 from tracegate.core.terms import Terms
 from tracegate.core.trace import Trace
 
@@ -34,6 +35,28 @@ def test_a_refused_request_gets_a_complete_409_under_a_real_id(detail: str) -> N
     assert (b"x-own", OWN.encode()) in lines
     assert (document["trace_id"], document["details"], document["error_code"]) == (OWN, [detail], "SYS-004-409-TRACE")
     assert b"bad" not in body
+    assert document["message"] == refusal_object(detail, OWN_TRACE, "X-Own").message
+
+
+class Layer:
+    """An application's own CORS layer, which remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[bytes, str, str]] = []
+
+    def headers(self, origin: bytes, trace_header: str, path: str = "") -> list[tuple[bytes, bytes]]:
+        self.asked.append((origin, trace_header, path))
+        return []
+
+
+@pytest.mark.contract("C6")
+def test_the_applications_cors_layer_is_asked_about_the_refused_request() -> None:
+    """Its origin and its path: layers differ by path."""
+    layer = Layer()
+    terms = Terms(Policy(header="X-Own"), CountingMint(), b"x-own", layer)
+    refusal_reply(terms, Refused("missing_trace_id", OWN_TRACE, ""), "GET", [(b"origin", b"https://a.example")], "/pay")
+
+    assert layer.asked == [(b"https://a.example", "X-Own", "/pay")]
 
 
 @pytest.mark.contract("C6", "E1", "E2")

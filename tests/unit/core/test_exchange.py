@@ -546,6 +546,7 @@ def test_the_applications_id_may_be_in_an_opt_in_format() -> None:
         (f"00-{HEX}-00f067aa0ba902b7-01", False),
         (f"00-{OTHER_HEX}-00f067aa0ba902b7-01", True),
         (f"00-{HEX[:31]}\xe9-00f067aa0ba902b7-01", True),
+        (f"00-{OTHER_HEX}", True),
         ("nothing", False),
     ],
 )
@@ -558,6 +559,9 @@ def test_a_traceresponse_of_another_trace_is_left_with_an_event(value: str, *, r
     events = exchange.take_events()
     assert [(event.kind, event.would_refuse, event.stage, event.status) for event in events] == (
         [("trace_overwrite_refused", True, "head", 200)] if recorded else []
+    )
+    assert [event.message for event in events] == (
+        ["traceresponse names another trace; it was left as it is."] if recorded else []
     )
 
 
@@ -1080,7 +1084,14 @@ def test_a_relayed_piece_with_more_to_say_goes_through_the_queue() -> None:
     long.body(b'{"a":', more=True)
     long.take()
     assert long.relay(b"1, ") is None
-    assert long.remaining == -1
+    assert (long.state, long.remaining, body_of(long.take())) == (State.TREATED, -1, b"1, ")
+
+    full = started(200, SSE, (b"content-length", b"9"))
+    full.body(b"data: a\n\n", more=True)
+    full.take()
+    assert (full.relay(b""), full.state) == (None, State.TREATED)
+    assert full.relay(b"x") is None
+    assert full.over
 
 
 @pytest.mark.contract("D6")
