@@ -9,8 +9,8 @@ from tracegate.errors import (
     MissingTraceError,
     ReplyAbortedError,
     ReplyError,
-    TraceOverwriteError,
     TracegateError,
+    TraceOverwriteError,
 )
 
 __all__ = [

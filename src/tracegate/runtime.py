@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tracegate.context import on_fault
 from tracegate.core.events import Event
@@ -15,7 +16,7 @@ from tracegate.core.terms import Terms
 from tracegate.core.trace_id import TraceId, mint_trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tracegate.core.cors import CorsLayer
     from tracegate.core.ports import Clock, Mint, Sink
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Runtime", "SystemClock", "SystemMint"]
 
 _UNKNOWN = "unknown"
+_Request = TypeVar("_Request")
+_log = logging.getLogger("tracegate.runtime")
 
 
 class SystemClock:
@@ -52,13 +55,15 @@ class Runtime:
 
     Args:
         policy: The operator's decisions; None: :class:`~tracegate.core.policy.Policy`'s defaults.
-        sink: Takes every event; None drops them.
+        sink: Takes every event; None drops them. What it raises is logged and counted, never seen by a request (F4).
         clock: Tells the time.
         mint: Makes ids.
+        strict: Whether what the sink raises is raised again; for tests.
 
     Attributes:
         policy: As given.
         sink: As given.
+        lost: How many events the sink did not take.
     """
 
     def __init__(
@@ -68,11 +73,14 @@ class Runtime:
         sink: Sink | None = None,
         clock: Clock | None = None,
         mint: Mint | None = None,
+        strict: bool = False,
     ) -> None:
         self.policy = policy or Policy()
         self.sink = sink
         self.clock = clock or SystemClock()
         self.mint = mint or SystemMint()
+        self.strict = strict
+        self.lost = 0
         self._instance = self.policy.instance or f"{socket.gethostname()}:{os.getpid()}"
         on_fault(self._record_fault)
 
@@ -96,16 +104,31 @@ class Runtime:
         if self.sink is None:
             return
         for event in events:
-            self.sink(
-                event.stamped(
-                    id=self.mint.event_id(),
-                    time=self.clock.now(),
-                    service=self.policy.service,
-                    instance=self._instance,
-                    tenant=self._tenant(tenant),
-                    route=route,
-                )
+            stamped = event.stamped(
+                id=self.mint.event_id(),
+                time=self.clock.now(),
+                service=self.policy.service,
+                instance=self._instance,
+                tenant=self._tenant(tenant),
+                route=route,
             )
+            try:
+                self.sink(stamped)
+            except Exception:
+                self.lost += 1
+                _log.exception("the sink failed; the event was: %s %s", stamped.kind, stamped.trace_id)
+                if self.strict:
+                    raise
+
+    def route(self, find: Callable[[_Request], str | None] | None, request: _Request) -> str | None:
+        """Return the route's template that *find* gives for a request, or None where it fails (contract clause F4)."""
+        if find is None:
+            return None
+        try:
+            return find(request)
+        except Exception:
+            _log.exception("the route of a request could not be told")
+            return None
 
     def _tenant(self, named: str | None) -> str:
         """Return the tenant to record: unknown ones collapse to one value (contract clause F2)."""

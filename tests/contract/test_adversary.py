@@ -1,46 +1,4 @@
-"""Where did an adversary get through the gates? One test for each hole, driven by raw messages.
-
-Red when written, with the severity that its finder gave it; take a name off this list when its test is green:
-
-critical
-    test_chunks_of_any_bytes_type_are_marked_and_none_is_lost
-    test_an_event_is_not_lost_with_the_task_that_was_sending_it
-    test_stop_iteration_after_a_first_write_never_ends_the_body_cleanly
-    test_a_header_list_that_changes_while_the_head_is_held_changes_nothing
-high
-    test_a_stalled_client_slows_every_sender_down
-    test_the_gate_returns_only_when_all_it_was_given_is_out
-    test_a_body_that_stands_in_is_framed_once
-    test_a_sink_or_a_route_that_raises_never_reaches_the_client
-    test_nothing_is_sent_after_the_application_was_cancelled
-    test_any_integer_status_passes_as_without_a_gate
-    test_trailers_without_a_head_do_not_reach_the_server
-    test_an_asgi_application_behind_a_wsgi_bridge_takes_the_outer_trace
-medium
-    test_stop_iteration_is_seen_by_the_server
-    test_a_cors_layer_that_raises_never_costs_the_reply
-    test_a_message_without_a_type_ends_in_a_traced_500
-    test_what_is_no_exception_of_the_loop_becomes_a_traced_500
-    test_nothing_forged_follows_a_plain_head
-    test_a_file_counts_towards_the_declared_length
-    test_a_whole_denial_is_not_a_broken_stream
-    test_a_close_after_a_denial_has_begun_starts_no_second_one
-    test_an_acceptance_passes_whatever_content_type_it_names
-    test_an_encoded_slash_never_weakens_a_mode
-    test_every_json_suffix_is_json
-    test_of_two_content_types_the_one_that_needs_the_trace_counts
-    test_a_trace_header_is_never_one_that_the_gate_drops
-    test_a_predicate_that_must_be_awaited_trusts_nobody
-    test_trailers_follow_the_end_of_a_stream
-    test_on_trio_an_end_is_held_until_the_application_returns
-    test_a_signed_error_is_not_replaced_under_its_signature
-    test_a_scope_left_open_does_not_outlive_its_request
-low
-    test_observing_delivers_what_it_cannot_decode
-    test_a_status_line_without_a_reason_passes
-    test_the_applications_exception_is_not_masked_by_a_client_that_left
-    test_a_shaped_error_names_one_trace
-"""
+"""Where did an adversary get through the gates? One test for each hole, driven by raw messages."""
 
 from __future__ import annotations
 

@@ -72,7 +72,8 @@ class Passage(msgspec.Struct, eq=False):
                 if length is not None and kind == "http.response.start":
                     self._status = status
                     if length < 0 or self.scope["method"] == "HEAD":
-                        self._forward = send
+                        # Over HTTP/1.1 nothing but a body can follow a head; over HTTP/2 trailers can, unannounced.
+                        self._forward = send if self.scope.get("http_version") in _ONE else self._checked
                     else:
                         self._left = length
                     passed: Message = message.copy()  # type: ignore[attr-defined]  # a dict, as ASGI demands
@@ -83,6 +84,12 @@ class Passage(msgspec.Struct, eq=False):
             if left == 0 or (left > 0 and message.get("more_body")):
                 self._left = left
                 return send(message)
+        return self._slow().send(message)
+
+    def _checked(self, message: Message) -> Awaitable[None]:
+        """Take a message after a head that passed: only a body goes straight to the server."""
+        if message["type"] == "http.response.body":
+            return self.server_send(message)
         return self._slow().send(message)
 
     async def receive(self) -> Message:
@@ -108,6 +115,11 @@ class Passage(msgspec.Struct, eq=False):
         if not self._is_whole():
             await self._slow().finish()
 
+    def abandon(self) -> None:
+        """Send nothing more: the application was cancelled."""
+        if self.reply is not None:
+            self.reply.abandon()
+
     def _is_whole(self) -> bool:
         """Return whether a reply that passed straight through has ended."""
         passes = self._status is not None if self.reply is None else self.reply.exchange.state is State.PASSING
@@ -122,6 +134,9 @@ class Passage(msgspec.Struct, eq=False):
             self.reply = Reply(exchange, self.server_send, self.shell, self.scope)
             self._forward = self.reply.send
         return self.reply
+
+
+_ONE = ("1.1", "1.0")
 
 
 def _was_last(message: Message) -> bool:

@@ -7,11 +7,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from tracegate.adapters.asgi_file import read_path, read_range
+from tracegate.adapters.asgi_outbox import Outbox
 from tracegate.adapters.asgi_scope import record
 from tracegate.core.reply import Signal, Start, State
-from tracegate.errors import ReplyAbortedError
+from tracegate.errors import ReplyAbortedError, ReplyError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import CodeType
 
     from tracegate.adapters.asgi_scope import Message, Scope, Send, Shell
@@ -25,9 +27,6 @@ _TREATED = State.TREATED  # an enum's attribute is a slow one
 
 class Reply:
     """Feeds an exchange with the application's messages and sends what it gives back, in order.
-
-    Several tasks may send at once (a ping beside a stream): parts go through one queue, and whoever finds it idle
-    drains it.
 
     Args:
         exchange: The request's.
@@ -51,8 +50,7 @@ class Reply:
         self._start_type = f"{prefix}.start"
         self._body = f"{prefix}.body"
         self._start: Message = {}
-        self._queue: deque[Part] = deque()
-        self._sending = False
+        self._outbox = Outbox(send)
         self._timer: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
 
@@ -63,16 +61,17 @@ class Reply:
             ReplyAbortedError: The reply was ended before this message; it is an :class:`OSError`.
             ReplyError: The message is out of order, or no server would send it.
         """
-        exchange, kind = self.exchange, message["type"]
-        if exchange.state is not _TREATED or kind != self._body or self._sending or not message.get("more_body"):
+        exchange, kind, outbox = self.exchange, message["type"], self._outbox
+        if exchange.state is not _TREATED or kind != self._body or not outbox.idle or not message.get("more_body"):
             await self._take_any(message)
             return
-        data = exchange.relay(message.get("body", b""))
+        piece = message.get("body", b"")
+        data = exchange.relay(piece if type(piece) is bytes else bytes(piece))
         if data is None:
             await self.flush()
         elif data:
             try:
-                await self._send({"type": kind, "body": data, "more_body": True})
+                await outbox.send_one({"type": kind, "body": data, "more_body": True})
             except OSError:
                 exchange.gone = True
                 raise
@@ -83,27 +82,51 @@ class Reply:
         if exchange.state is State.ABORTED:
             raise ReplyAbortedError
         if kind == self._start_type:
-            trailers = bool(message.get("trailers"))
-            lines = exchange.start(message["status"], message.get("headers", ()), trailers=trailers)
-            await self._after_start(message, None if lines is None else Start(message["status"], lines, trailers))
+            await self._take_start(message)
         elif kind == self._body:
             await self._take(message, message.get("body", b""), more=bool(message.get("more_body")))
-        elif kind == "http.response.pathsend" and exchange.state is not State.PASSING:
-            await self._take(message, read_path(message), more=False)
-        elif kind == "http.response.zerocopysend" and exchange.state is not State.PASSING:
-            await self._take(message, read_range(message), more=bool(message.get("more_body")))
-        elif not exchange.over and self._may_leave(message):
-            await self._send(message)
-        else:
+        elif kind in _FILES:
+            await self._take_file(message)
+        elif exchange.over:
             await self.flush()
+        else:
+            await self._take_other(message)
 
-    async def _after_start(self, message: Message, start: Start | None = None) -> None:
+    async def _take_start(self, message: Message) -> None:
+        exchange, trailers = self.exchange, bool(message.get("trailers"))
+        lines = exchange.start(message["status"], message.get("headers", ()), trailers=trailers)
         self._start = message
-        if start is not None:
-            self._queue.append(start)
+        if lines is not None:
+            await self._put([Start(message["status"], lines, trailers)])
         await self.flush()
-        if self.exchange.error is not None:
-            raise self.exchange.error
+        if exchange.error is not None:
+            raise exchange.error
+
+    async def _take_file(self, message: Message) -> None:
+        """Take a body that is a file: the server sends it where it passes, and is read where it is treated (D3)."""
+        exchange = self.exchange
+        if exchange.state is State.PASSING:
+            exchange.remaining = -1  # the server counts what it sends itself
+            await self._send(message)
+        elif message["type"] == "http.response.pathsend":
+            await self._take(message, read_path(message), more=False)
+        else:
+            await self._take(message, read_range(message), more=bool(message.get("more_body")))
+
+    async def _take_other(self, message: Message) -> None:
+        """Take a message that is neither head nor body; trailers and hints may contradict (C3)."""
+        exchange, kind = self.exchange, message["type"]
+        if kind == f"{self._prefix}.trailers":
+            if exchange.state <= State.WAITING:
+                raise ReplyError("trailers came before the head of the reply")
+            if exchange.waits:
+                exchange.release()
+            leaves = exchange.allows(message.get("headers", ()), "body")
+        else:
+            leaves = kind != "http.response.early_hint" or exchange.allows(message.get("headers", ()), "head")
+        await self.flush()
+        if leaves:
+            await self._send(message)
 
     async def before_receive(self) -> Message | None:
         """Let a held end go, since the application waits for the client; return a disconnect if the reply is over."""
@@ -116,21 +139,32 @@ class Reply:
         return None
 
     async def fail(self, error: BaseException) -> None:
-        """End the reply after the application raised *error*."""
+        """End the reply after the application raised *error*, which stays the one that the server sees."""
         exchange = self.exchange
         exchange.gone = exchange.gone or _was_raised_by(self._send, error)
         exchange.fail(error)
-        await self._close()
+        try:
+            await self._close()
+        except OSError:  # the client left
+            exchange.gone = True
 
     async def finish(self) -> None:
         """End the reply after the application returned."""
         self.exchange.finish()
         await self._close()
 
+    def abandon(self) -> None:
+        """Send nothing more: the application was cancelled."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._expiry is not None:
+            self._expiry.cancel()
+        self._outbox.close()
+
     async def _take(self, message: Message, data: bytes, *, more: bool) -> None:
         exchange = self.exchange
         if exchange.state is not State.PASSING:
-            exchange.body(data, more=more)
+            exchange.body(data if type(data) is bytes else bytes(data), more=more)
             await self.flush()
         elif exchange.fits(len(data), more=more):
             await self._send(message)
@@ -145,14 +179,6 @@ class Reply:
         self.exchange.mismatch()
         await self.flush()
 
-    def _may_leave(self, message: Message) -> bool:
-        """Return whether a message that is neither head nor body may leave; trailers and hints may contradict (C3)."""
-        if message["type"] == f"{self._prefix}.trailers":
-            return self.exchange.allows(message.get("headers", ()), "body")
-        if message["type"] == "http.response.early_hint":
-            return self.exchange.allows(message.get("headers", ()), "head")
-        return True
-
     # Sending.
 
     async def flush(self) -> None:
@@ -162,47 +188,43 @@ class Reply:
         if events:
             record(self._shell, self._scope, exchange.headers, events)
         parts = exchange.take()
-        if parts:
-            self._queue.extend(parts)
         if self._timer is not None or exchange.waits:
             self._keep_time()
-        if self._sending or not self._queue:
-            return
-        self._sending = True
-        try:
-            while self._queue:
-                message = self._next()
-                if message is not None:
-                    await self._send(message)
-        except OSError:
-            exchange.gone = True
-            raise
-        finally:
-            self._sending = False
+        await self._put([*parts, *exchange.take()])
 
-    def _next(self) -> Message | None:
-        """Return the next message for the server; a last piece and the end of the body are one."""
-        part = self._queue.popleft()
-        if isinstance(part, Start):
-            known = {} if self.exchange.state is State.REPLACED else self._start
-            head: Message = {**known, "type": self._start_type, "status": part.status, "headers": part.headers}
-            if not part.trailers:
-                head.pop("trailers", None)
-            return head
-        if part is Signal.ABORT:
-            return None
-        data = part if isinstance(part, bytes) else b""
-        ends = part is Signal.END
-        if not ends and self._queue and self._queue[0] is Signal.END:
-            self._queue.popleft()
-            ends = True
-        return {"type": self._body, "body": data, "more_body": not ends}
+    async def _put(self, parts: list[Part]) -> None:
+        if not parts:
+            return
+        try:
+            await self._outbox.put(self._messages(deque(parts)), shielded=self.exchange.streams)
+        except OSError:
+            self.exchange.gone = True
+            raise
+
+    def _messages(self, parts: deque[Part]) -> Iterator[Message]:
+        """Yield the messages for the server; a last piece and the end of the body are one."""
+        while parts:
+            part = parts.popleft()
+            if isinstance(part, Start):
+                known = {} if self.exchange.state is State.REPLACED else self._start
+                head: Message = {**known, "type": self._start_type, "status": part.status, "headers": part.headers}
+                if not part.trailers:
+                    head.pop("trailers", None)
+                yield head
+            elif part is not Signal.ABORT:
+                data = part if isinstance(part, bytes) else b""
+                ends = part is Signal.END
+                if not ends and parts and parts[0] is Signal.END:
+                    parts.popleft()
+                    ends = True
+                yield {"type": self._body, "body": data, "more_body": not ends}
 
     # Time.
 
     def _keep_time(self) -> None:
         """Start or stop the clock of a held start or end (D7)."""
-        if not self.exchange.waits:
+        exchange = self.exchange
+        if not exchange.waits:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
@@ -210,9 +232,11 @@ class Reply:
             hold = self._shell.runtime.policy.sse_hold_seconds
             try:
                 loop = asyncio.get_running_loop()
-            except RuntimeError:  # trio: no clock of ours runs there, so nothing is held
-                self.exchange.release()
-                self._queue.extend(self.exchange.take())
+            except (
+                RuntimeError
+            ):  # trio: no clock of ours runs there, so a start is not held, and an end until the return
+                if exchange.state is State.WAITING:
+                    exchange.release()
             else:
                 self._timer = loop.call_later(hold, self._expire, loop)
 
@@ -220,12 +244,22 @@ class Reply:
         self._timer = None
         if self.exchange.waits:
             self.exchange.release()
-            self._expiry = loop.create_task(self.flush())
+            self._expiry = loop.create_task(self._flush_late())
+
+    async def _flush_late(self) -> None:
+        try:
+            await self.flush()
+        except OSError:  # the client left; the application finds out by itself
+            self.exchange.gone = True
 
     async def _close(self) -> None:
         await self.flush()
         if self._expiry is not None:
             await self._expiry
+        await self._outbox.settle()
+
+
+_FILES = ("http.response.pathsend", "http.response.zerocopysend")
 
 
 def _was_raised_by(send: Send, error: BaseException) -> bool:

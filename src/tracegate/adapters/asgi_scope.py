@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,7 @@ __all__ = [
     "Shell",
     "decide",
     "exchange_of",
+    "is_cancellation",
     "record",
     "refuse",
 ]
@@ -77,9 +80,7 @@ def decide(shell: Shell, scope: Scope, headers: Headers) -> Trace | Refused:
     client = scope.get("client")
     peer = next(iter(client), None) if client else None
     decision = shell.terms.gate.decide(headers, method, path, raw_path, scope.get("query_string", b""), peer)
-    event = inbound_event(
-        decision, shell.terms.gate.mode_of(path, raw_path), method, transport=scope["type"]
-    )
+    event = inbound_event(decision, shell.terms.gate.mode_of(path, raw_path), method, transport=scope["type"])
     if event is not None:
         record(shell, scope, headers, [event])
     return decision
@@ -91,9 +92,7 @@ def exchange_of(shell: Shell, scope: Scope, trace: Trace, transport: str = "http
     return Exchange(shell.terms, trace, method, path, scope.get("headers", []), raw_path, transport)
 
 
-async def refuse(
-    shell: Shell, refused: Refused, scope: Scope, headers: Headers, receive: Receive, send: Send
-) -> None:
+async def refuse(shell: Shell, refused: Refused, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
     """Answer a request that may not get in; a handshake by a denial where the server offers it (clause C1)."""
     prefix = "http.response"
     if scope["type"] == "websocket":
@@ -109,9 +108,19 @@ async def refuse(
     await send({"type": f"{prefix}.body", "body": body, "more_body": False})
 
 
+def is_cancellation(error: BaseException) -> bool:
+    """Return whether *error* says that the task is to stop, and not that the application failed (clause C4)."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_cancellation(each) for each in error.exceptions)
+    if isinstance(error, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)):
+        return True
+    trio = sys.modules.get("trio")
+    return trio is not None and isinstance(error, trio.Cancelled)
+
+
 def record(shell: Shell, scope: Scope, headers: Headers, events: Iterable[Event]) -> None:
     """Give *events* to the runtime, with the route and the tenant of their request."""
-    route = None if shell.route_of is None else shell.route_of(scope)
+    route = shell.runtime.route(shell.route_of, scope)
     name = shell.runtime.policy.tenant_header
     tenant = None if name is None else value_of(headers, name.lower().encode("ascii"))
     shell.runtime.record(events, route=route, tenant=None if tenant is None else tenant.decode("latin-1"))

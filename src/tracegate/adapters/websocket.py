@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracegate.adapters.asgi_reply import Reply
-from tracegate.adapters.asgi_scope import DENIAL, MARK, exchange_of
+from tracegate.adapters.asgi_scope import DENIAL, MARK, exchange_of, is_cancellation
 from tracegate.context import binding, unbind
 from tracegate.core.reply import State
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["serve_websocket"]
 
 _FORBIDDEN = 403
+_BODILESS = 204  # as which an acceptance is looked at: whatever its head says, there is no body to treat
 
 
 class _Handshake:
@@ -37,6 +38,7 @@ class _Handshake:
         self._send = send
         self.deniable = deniable
         self.open = False
+        self._denied = False
 
     def send(self, message: Message) -> Awaitable[None]:
         """Take one message; once the handshake is accepted they go straight through."""
@@ -46,12 +48,19 @@ class _Handshake:
             return self._accept(message)
         if message["type"] == "websocket.close":
             return self._close(message)
+        self._denied = message["type"] == f"{DENIAL}.body" and not message.get("more_body")
         return self._reply.send(message)
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the server can still be told more than the application has told it."""
+        passed = self._denied and self._exchange.state is State.PASSING
+        return self.deniable and not self.open and not passed
 
     async def _accept(self, message: Message) -> None:
         if self._exchange.over:
             return
-        lines = self._exchange.start(200, message.get("headers", ()))
+        lines = self._exchange.start(_BODILESS, message.get("headers", ()))
         if lines is None:
             await self._refused()
             return
@@ -59,7 +68,7 @@ class _Handshake:
         await self._send({**message, "headers": lines})
 
     async def _close(self, message: Message) -> None:
-        if self._exchange.over:
+        if self._exchange.state is not State.OPEN:
             return
         if self.deniable:
             self._exchange.deny(_FORBIDDEN)
@@ -96,12 +105,14 @@ async def serve_websocket(shell: Shell, trace: Trace, scope: Scope, receive: Rec
     binding.set(exchange)
     try:
         await shell.app(scope, incoming, handshake.send)
-    except (Exception, SystemExit) as error:
-        if handshake.deniable and not handshake.open:
+    except BaseException as error:
+        if is_cancellation(error):
+            reply.abandon()
+        elif handshake.unanswered:
             await reply.fail(error)
         raise
     else:
-        if handshake.deniable and not handshake.open:
+        if handshake.unanswered:
             await reply.finish()
     finally:
         unbind(exchange, found)

@@ -109,7 +109,7 @@ def exchange_of(shell: Shell, environ: Environ, trace: Trace) -> Exchange:
 
 def record(shell: Shell, environ: Environ, events: Iterable[Event]) -> None:
     """Give *events* to the runtime, with the route and the tenant of their request."""
-    route = None if shell.route_of is None else shell.route_of(environ)
+    route = shell.runtime.route(shell.route_of, environ)
     name = shell.runtime.policy.tenant_header
     shell.runtime.record(events, route=route, tenant=None if name is None else environ.get(_key_of(name)))
 

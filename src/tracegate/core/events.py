@@ -84,7 +84,14 @@ class Event:
     time: datetime | None = None
 
     def stamped(  # noqa: PLR0913 - the six facts that only the runtime knows
-        self, *, id: str, time: datetime, service: str, instance: str, tenant: str, route: str | None  # noqa: A002
+        self,
+        *,
+        id: str,
+        time: datetime,
+        service: str,
+        instance: str,
+        tenant: str,
+        route: str | None,  # noqa: A002
     ) -> Event:
         """Return the same fact with what only the runtime knows."""
         return replace(self, id=id, time=time, service=service, instance=instance, tenant=tenant, route=route)

@@ -13,13 +13,13 @@ import msgspec
 
 from tracegate.core.events import KIND_BY_DETAIL, Event, Kind, Stage
 from tracegate.core.facts import Facts, reply_event
-from tracegate.core.head import Headers, ReplyHead, drop
+from tracegate.core.head import Headers, ReplyHead
 from tracegate.core.refusal import REFUSED_STATUS, ErrorObject, error_object, refusal_object, retained
 from tracegate.core.reply import Part, Signal, Start, State
 from tracegate.core.rewrite.choose import Treatment, choose, is_bodiless
 from tracegate.core.rewrite.error_body import ErrorBody
 from tracegate.core.rewrite.event_body import EventBody
-from tracegate.core.rewrite.headers import coding_of, rewritten
+from tracegate.core.rewrite.headers import coding_of, rewritten, stood_in
 from tracegate.core.rewrite.long_body import SuccessBody
 from tracegate.core.rewrite.step import Fate, Step
 from tracegate.core.rewrite.treatment import Treated, treated
@@ -169,6 +169,8 @@ class Exchange(msgspec.Struct, eq=False):
         """Let a held start or end go: time is up, or the application waits for the client (D7)."""
         if self.state in (State.WAITING, State.EMPTY):
             self._put(self._own_start())
+        if self.state is State.CLOSING and isinstance(self._treated, EventBody):
+            self._put(*filter(None, (self._treated.rest(),)))
         if self.state in (State.EMPTY, State.CLOSING):
             self._put(Signal.END)
         self.state = State.TREATED if self.state is State.WAITING else State.DONE
@@ -207,6 +209,11 @@ class Exchange(msgspec.Struct, eq=False):
         return self.state in _WAITS
 
     @property
+    def streams(self) -> bool:
+        """Whether the body is an event stream, which several tasks may feed."""
+        return isinstance(self._treated, EventBody)
+
+    @property
     def over(self) -> bool:
         """Whether nothing more of the application leaves, and it should see a disconnect (E2)."""
         return self.state in _OVER
@@ -229,6 +236,9 @@ class Exchange(msgspec.Struct, eq=False):
         terms, path = self.terms, (self.path, self.raw_path)
         keep, observes = terms.keeps(*path), terms.observes(*path)
         self._treated = treated(treatment, head, terms, self.trace, self.headers, keep=keep, observes=observes)
+        if self._treated is None and observes:
+            self._note_kept("stream")
+            return self._pass(head, head.headers)
         if self._treated is None:
             self._record("stream_broken", "stream", "The stream's content coding is unknown.", status=_INTERNAL_ERROR)
             self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
@@ -321,9 +331,7 @@ class Exchange(msgspec.Struct, eq=False):
 
     def _stand_in(self, head: ReplyHead) -> None:
         """Answer with the standard error object of the same status; the application's other headers stay (D2, D3)."""
-        gone = coding_of(head.headers)
-        lines = drop(rewritten(head.headers, length=None, decoded=bool(gone)), frozenset((b"content-type",)))
-        self._replace(error_object(head.status, self.trace), lines)
+        self._replace(error_object(head.status, self.trace), stood_in(head.headers))
 
     def _replace(self, error: ErrorObject, kept: Headers) -> None:
         lines, body = self.terms.own_headers(error, self.headers, kept, self.method, self.path)

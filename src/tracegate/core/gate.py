@@ -210,7 +210,7 @@ def _guarded(predicate: Callable[[str | None], bool]) -> Callable[[str | None], 
 
     def is_trusted(peer: str | None) -> bool:
         try:
-            return bool(predicate(peer))
+            return predicate(peer) is True  # a coroutine, which nobody awaits, says nothing
         except Exception:  # noqa: BLE001 - whatever the operator's code raises, the caller is not trusted
             return False
 

@@ -49,7 +49,7 @@ class ReplyHead(msgspec.Struct, eq=False):
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROLS = bytes(byte for byte in range(256) if byte < 0x20 and byte != 0x09) + b"\x7f"  # noqa: PLR2004
 _MAX_DIGITS = 18
-_JSON_TYPE = re.compile(rb"application/(?:[!#$&^_.+\-0-9a-z]+\+)?json")
+_JSON_TYPE = re.compile(rb"application/json|[!#$&^_.+\-0-9a-z]+/[!#$&^_.+\-0-9a-z]+\+json")
 
 # What a line means. PLAIN and the media are the values that the hot path meets.
 _PLAIN, _JSON, _SSE, _TEXT, _LENGTH, _TRACE, _CORS, _TRACERESPONSE, _OTHER_TYPE, _PADDED = range(10)
@@ -137,17 +137,18 @@ class HeadReader:
             self._glances[line] = found
         return found
 
-    def read(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> ReplyHead | str:
+    def read(self, status: object, headers: Iterable[tuple[bytes, bytes]]) -> ReplyHead | str:
         """Return the head, or why a server would refuse or mangle it (clause C10).
 
         Args:
             status: As the application gave it.
             headers: Any iterable of pairs; it is consumed once and never changed.
         """
-        lines = headers if type(headers) is list else _as_list(headers)
+        # A copy: the application may go on with its own list while this head is held.
+        lines = list(headers) if type(headers) is list else _as_list(headers)
         if lines is None:
             return "the headers are not pairs of byte strings"
-        if type(status) is not int and not isinstance(status, HTTPStatus):
+        if not isinstance(status, int) or isinstance(status, bool):
             return f"the status is not a number: {ascii(status)[:40]}"
         if not 200 <= status <= 999:  # noqa: PLR2004 - RFC 9110, section 15; h11 sends 200 to 999
             return f"{int(status)} is not the status of a final reply"
@@ -218,7 +219,8 @@ def _media_line(value: bytes) -> int:
 def _note(head: ReplyHead, meaning: int, line: tuple[bytes, bytes]) -> str | None:
     """Enter a line that matters into *head*; return what is wrong with it, if anything."""
     if meaning in _MEDIA_LINES:
-        head.media = _MEDIA_LINES[meaning]
+        if meaning in (_JSON, _SSE) or head.media == Media.OTHER:  # of two types the one that needs the trace counts
+            head.media = _MEDIA_LINES[meaning]
     elif meaning == _LENGTH:
         return _note_length(head, line[1])
     elif meaning == _TRACE:

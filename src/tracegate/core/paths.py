@@ -47,11 +47,13 @@ class PathRules(Generic[_T]):
 
     Args:
         rules: Path rule to value.
+        unclear: The value for a path that may be read in two ways; None: the caller's default.
     """
 
-    __slots__ = ("_exact", "_prefixes")
+    __slots__ = ("_exact", "_prefixes", "_unclear")
 
-    def __init__(self, rules: Mapping[str, _T]) -> None:
+    def __init__(self, rules: Mapping[str, _T], unclear: _T | None = None) -> None:
+        self._unclear = unclear
         self._exact = {rule: value for rule, value in rules.items() if not rule.endswith("/*")}
         prefixes = [(rule[:-1], value) for rule, value in rules.items() if rule.endswith("/*")]
         self._prefixes = sorted(prefixes, key=lambda rule: len(rule[0]), reverse=True)
@@ -66,8 +68,10 @@ class PathRules(Generic[_T]):
 
     def find(self, path: str, raw_path: bytes | None, default: _T) -> _T:
         """Return the value of the most specific rule for *path*, else *default*."""
-        if not self or not is_plain_path(path, raw_path):
+        if not self:
             return default
+        if not is_plain_path(path, raw_path):
+            return default if self._unclear is None else self._unclear
         if path in self._exact:
             return self._exact[path]
         below = path + "/"

@@ -109,8 +109,14 @@ class Policy:
         if faults:
             raise ConfigurationError(faults)
         for name, rules in (
-            ("mode_rules", PathRules(self.modes)),
-            ("conflict_rules", PathRules(self.on_conflict_paths)),
+            ("mode_rules", PathRules(self.modes, min((self.mode, *self.modes.values()), key=_STRICTEST_FIRST.index))),
+            (
+                "conflict_rules",
+                PathRules(
+                    self.on_conflict_paths,
+                    min((self.on_conflict, *self.on_conflict_paths.values()), key=_STRICTEST_FIRST.index),
+                ),
+            ),
             ("exempt_rules", PathRules.of(self.exempt_paths, value=True)),
             ("exempt_body_rules", PathRules.of(self.exempt_body_paths, value=True)),
         ):
@@ -138,7 +144,17 @@ _TEXT_SETS = (*_PATH_SETS, "formats", "exempt_media_types", "cors_origins", "ten
 _POSITIVE_BYTES = ("max_error_body", "max_sse_event")
 _BOOLEANS = ("traceresponse", "server_timing")
 _TEXTS = ("default_tenant", "service", "instance")
-_RESERVED_HEADERS = ("traceparent", "tracestate", "content-type", "content-length", "transfer-encoding", "set-cookie")
+_STRICTEST_FIRST = ("require", "mint", "observe", "refuse", "keep")
+_RESERVED_HEADERS = frozenset(
+    (
+        *("traceparent", "tracestate", "traceresponse", "server-timing", "baggage"),
+        *("connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "via", "host", "date", "server"),
+        *("etag", "last-modified", "location", "cache-control", "expires", "age", "vary", "allow", "range"),
+        *("digest", "repr-digest", "signature", "signature-input", "retry-after", "origin", "referer", "user-agent"),
+        *("authorization", "www-authenticate", "cookie", "set-cookie", "idempotency-key", "last-event-id"),
+    )
+)
+_RESERVED_FAMILIES = ("content-", "access-control-", "accept", "if-", "proxy-", "sec-")
 
 
 def _faults(policy: Policy) -> Iterator[tuple[str, str]]:
@@ -187,7 +203,7 @@ def _header_faults(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
             continue
         if not isinstance(value, str) or not _TOKEN.fullmatch(value):
             yield name, f"{value!r} is not a header name (RFC 9110, section 5.1)"
-        elif value.lower() in _RESERVED_HEADERS:
+        elif value.lower() in _RESERVED_HEADERS or value.lower().startswith(_RESERVED_FAMILIES):
             yield name, f"{value!r} has another meaning"
 
 

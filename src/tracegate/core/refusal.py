@@ -104,11 +104,12 @@ class ErrorObject(msgspec.Struct, frozen=True):
         """Return what the operator's hook makes of *members*; the id stays whatever the hook does (E1)."""
         assert policy.shape_error is not None  # noqa: S101 - the caller looked
         try:
-            shaped = {**policy.shape_error({**members, "details": list(self.details)}), "trace_id": self.trace.trace_id}
-            msgspec.json.encode(shaped)
+            shaped = msgspec.json.encode({**policy.shape_error({**members, "details": list(self.details)})})
+            found: dict[str, Any] = msgspec.json.decode(shaped)  # of two spellings of one name one is left
         except Exception:  # noqa: BLE001 - whatever the operator's code raises or returns, the standard object leaves
             return members
-        return shaped
+        found.pop("original", None)  # the application's own value goes there (D2)
+        return {**found, "trace_id": self.trace.trace_id}
 
 
 def refusal_object(detail: str, trace: Trace, header: str, refused_status: int | None = None) -> ErrorObject:
@@ -137,9 +138,7 @@ def error_code_of(status: int) -> str:
 def retained(headers: Headers) -> Headers:
     """Return the application's headers that a refusal keeps (E2): all but those of the representation."""
     return [
-        line
-        for line in headers
-        if not (key := line[0].lower()).startswith(b"content-") and key not in _REPRESENTATION
+        line for line in headers if not (key := line[0].lower()).startswith(b"content-") and key not in _REPRESENTATION
     ]
 
 
@@ -162,5 +161,3 @@ def _quality(accept: bytes, media: bytes) -> float:
             except ValueError:
                 return 0.0
     return 0.0
-
-

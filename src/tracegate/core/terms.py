@@ -99,8 +99,14 @@ class Terms:
         if value_of(kept, b"access-control-allow-origin") is not None:
             lines = merge_expose(lines, self.header)
         elif origin is not None and self.cors is not None:
-            lines += self.cors.headers(origin, self.policy.header, path)
+            lines += self._cors_headers(self.cors, origin, path)
         return lines, body
+
+    def _cors_headers(self, cors: CorsLayer, origin: bytes, path: str) -> Headers:
+        try:
+            return cors.headers(origin, self.policy.header, path)
+        except Exception:  # noqa: BLE001 - whatever the application's layer does, the reply and its trace must leave
+            return []
 
     @staticmethod
     def accept(request: Headers) -> bytes | None:

@@ -38,7 +38,7 @@ class Fanout:
         for sink in self._sinks:
             try:
                 sink(event)
-            except Exception as failure:
+            except Exception as failure:  # noqa: BLE001 - whatever a sink raises is no request's fault
                 self.failures += 1
                 _log.exception("a sink failed; the event was: %s %s %s", event.kind, event.trace_id, event.message)
                 first = first or failure

@@ -35,12 +35,13 @@ def memory(reader: HeadReader) -> list[Collection[tuple[bytes, bytes]]]:
 
 @pytest.mark.contract("C8")
 def test_a_usual_head_is_read_as_it_is() -> None:
-    """The very list, untouched."""
+    """The same lines, in a list that the application cannot change any more."""
     lines = [(b"Content-Type", b"application/json"), (b"Content-Length", b"12"), (b"x-a", b"1")]
     head = legal(lines, 404)
 
     assert (head.status, head.media, head.length, head.cors, head.traceresponse) == (404, Media.JSON, 12, False, None)
-    assert head.headers is lines
+    assert head.headers == lines
+    assert head.headers is not lines
     assert head.trace_values == ()
 
 
@@ -60,7 +61,7 @@ def test_a_usual_head_is_read_as_it_is() -> None:
         (b"application/+json", Media.OTHER),
         (b"xapplication/json", Media.OTHER),
         (b"text/json", Media.TEXT),
-        (b"image/svg+json", Media.OTHER),
+        (b"image/svg+json", Media.JSON),
         (b"text/event-stream", Media.SSE),
         (b"TEXT/event-stream; charset=utf-8", Media.SSE),
         (b"text/event-streams", Media.TEXT),
@@ -140,7 +141,9 @@ def test_a_head_that_a_server_would_refuse_or_mangle_is_found(headers: object, f
 
 
 @pytest.mark.contract("C10")
-@pytest.mark.parametrize("line", [(bytearray(b"x-a"), b"b"), (b"x-a", bytearray(b"b")), (bytearray(b"vary"), bytearray(b"*"))])
+@pytest.mark.parametrize(
+    "line", [(bytearray(b"x-a"), b"b"), (b"x-a", bytearray(b"b")), (bytearray(b"vary"), bytearray(b"*"))]
+)
 def test_a_line_of_another_bytes_type_never_breaks_the_gate(line: object) -> None:
     """It is sent or refused, as the servers do; what is not done is to raise."""
     assert isinstance(read([line]), (ReplyHead, str))
@@ -188,7 +191,12 @@ def test_white_space_around_a_value_is_no_part_of_it() -> None:
     lines = [(b"x-a", b" b\t"), (b"Content-Type", b"application/json "), (b"content-length", b" 3"), (b"c", b"d e")]
     head = legal(lines)
 
-    assert head.headers == [(b"x-a", b"b"), (b"Content-Type", b"application/json"), (b"content-length", b"3"), (b"c", b"d e")]
+    assert head.headers == [
+        (b"x-a", b"b"),
+        (b"Content-Type", b"application/json"),
+        (b"content-length", b"3"),
+        (b"c", b"d e"),
+    ]
     assert (head.media, head.length) == (Media.JSON, 3)
     assert lines[0] == (b"x-a", b" b\t")
 
@@ -365,7 +373,15 @@ def test_the_value_of_a_name_is_that_of_its_first_line() -> None:
 @pytest.mark.contract("D2")
 @pytest.mark.parametrize(
     ("status", "phrase"),
-    [(404, "Not Found"), (200, "OK"), (499, "Error"), (999, "Error"), (400, "Bad Request"), (399, "Reply"), (299, "Reply")],
+    [
+        (404, "Not Found"),
+        (200, "OK"),
+        (499, "Error"),
+        (999, "Error"),
+        (400, "Bad Request"),
+        (399, "Reply"),
+        (299, "Reply"),
+    ],
 )
 def test_every_status_has_a_reason_phrase(status: int, phrase: str) -> None:
     """RFC 9110's, or a general one."""

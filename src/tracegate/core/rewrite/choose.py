@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from tracegate.core.head import Media, value_of
+from tracegate.core.head import Media
 from tracegate.core.rewrite.headers import coding_of, is_signed
 
 if TYPE_CHECKING:
@@ -47,22 +47,26 @@ def choose(policy: Policy, head: ReplyHead, method: str, path: str, raw_path: by
         return Treatment.PASS
     if head.media == Media.SSE:
         return Treatment.PASS if is_bodiless(method, head.status) else Treatment.EVENTS
+    if policy.exempt_body_rules.find(path, raw_path, default=False) or _is_exempt_media(policy, head):
+        return Treatment.PASS
     if head.status < _ERROR:
         if policy.bodies != "all" or head.media != Media.JSON:
             return Treatment.PASS
         whole = head.status != _PARTIAL and not is_bodiless(method, head.status)
         readable = not coding_of(head.headers) and not is_signed(head.headers)
         return Treatment.SUCCESS_JSON if whole and readable else Treatment.PASS
-    if policy.exempt_body_rules.find(path, raw_path, default=False) or _is_exempt_media(policy, head):
-        return Treatment.PASS
     if head.media == Media.TEXT:
         return Treatment.ERROR_TEXT if policy.error_bodies == "json" else Treatment.PASS
     return Treatment.ERROR_HEAD if method == "HEAD" else Treatment.ERROR_JSON
 
 
 def _is_exempt_media(policy: Policy, head: ReplyHead) -> bool:
-    value = value_of(head.headers, b"content-type") or b""
-    media = value.partition(b";")[0].strip().lower().decode("latin-1")
+    """Return whether every type that the head names is one that the policy leaves alone."""
+    types = [value for name, value in head.headers if name.lower() == b"content-type"]
+    return all(_matches(policy, value.partition(b";")[0].strip().lower().decode("latin-1")) for value in types)
+
+
+def _matches(policy: Policy, media: str) -> bool:
     return any(
         media.startswith(rule[:-1].lower()) if rule.endswith("*") else media == rule.lower()
         for rule in policy.exempt_media_types

@@ -36,9 +36,13 @@ class ErrorBody:
         envelope: Returns the standard error object for D2, encoded, and its media type.
         keep: Whether another trace is delivered (``on_conflict``, mode ``observe``).
         keep_signed: Whether a signed body is delivered unmarked.
+        observes: Whether a body that cannot be read is delivered as it is (B4).
     """
 
-    __slots__ = ("_envelope", "_headers", "_keep", "_keep_signed", "_limit", "_long", "_pieces", "_size", "_trace")
+    __slots__ = (
+        *("_envelope", "_headers", "_keep", "_keep_signed", "_limit", "_long"),
+        *("_observes", "_pieces", "_size", "_trace"),
+    )
 
     def __init__(  # noqa: PLR0913 - all of it is decided before the first byte
         self,
@@ -49,6 +53,7 @@ class ErrorBody:
         *,
         keep: bool,
         keep_signed: bool,
+        observes: bool = False,
     ) -> None:
         self._trace = trace
         self._headers = headers
@@ -56,6 +61,7 @@ class ErrorBody:
         self._envelope = envelope
         self._keep = keep
         self._keep_signed = keep_signed
+        self._observes = observes
         self._pieces: list[bytes] = []
         self._size = 0
         self._long: LongBody | None = None
@@ -80,7 +86,7 @@ class ErrorBody:
         coding = coding_of(self._headers)
         body = _decoded(raw, coding, self._limit) if coding else raw
         if body is None:
-            return Step(fate=Fate.UNREADABLE)
+            return Step(raw, self._headers, Fate.END, kept=True) if self._observes else Step(fate=Fate.UNREADABLE)
         marked = splice(body, self._trace)
         if marked is body:
             return Step(raw, self._headers, Fate.END)
@@ -97,12 +103,13 @@ class ErrorBody:
 
     def _outgrow(self, *, more: bool) -> Step:
         """Start to stream what outgrew the bound; its first byte that is not blank decides how."""
-        if is_signed(self._headers):
-            if not self._keep_signed:
-                return Step(fate=Fate.OVERWRITE)
+        signed, coded = is_signed(self._headers), bool(coding_of(self._headers))
+        if (signed and self._keep_signed) or (coded and self._observes):
             self._long = LongBody(None, keep=True, lenient=True)
             return self._begin(self._headers, more=more)._replace(kept=True)
-        if coding_of(self._headers):
+        if signed:
+            return Step(fate=Fate.OVERWRITE)
+        if coded:
             return Step(fate=Fate.UNREADABLE)  # a bomb, for all we know
         is_object = opens_object(self.unsent)
         if is_object is None and more:

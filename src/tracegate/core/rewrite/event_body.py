@@ -55,9 +55,11 @@ class EventBody:
             return Step(out, fate=Fate.OVERWRITE)
         if self._decoder is not None and self._decoder.fault:
             return Step(out, fate=Fate.BROKEN, kept=machine.kept > kept)
-        if more:
-            return Step(out, kept=machine.kept > kept)
-        return Step(out + machine.finish(), fate=Fate.END, kept=machine.kept > kept)
+        return Step(out, fate=Fate.MORE if more else Fate.END, kept=machine.kept > kept)
+
+    def rest(self) -> bytes:
+        """Return what is held of an unfinished block, once the end is certain to be a clean one."""
+        return self._machine.finish()
 
     def _plain(self, data: bytes, *, more: bool) -> Iterable[bytes]:
         assert self._decoder is not None  # noqa: S101 - the caller looked

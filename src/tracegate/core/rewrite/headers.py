@@ -9,10 +9,11 @@ from tracegate.core.head import value_of
 if TYPE_CHECKING:
     from tracegate.core.head import Headers
 
-__all__ = ["coding_of", "is_signed", "rewritten"]
+__all__ = ["coding_of", "is_signed", "rewritten", "stood_in"]
 
 _OF_THE_BYTES = frozenset((b"content-length", b"content-md5", b"content-digest", b"repr-digest", b"digest"))
 _OF_THE_CODING = frozenset((b"content-encoding",))
+_OF_THE_MESSAGE = frozenset((b"content-type", b"transfer-encoding", b"trailer", b"signature", b"signature-input"))
 
 
 def coding_of(headers: Headers) -> bytes:
@@ -47,9 +48,11 @@ def rewritten(
         if key == b"content-length" and size is not None:
             found.append((line[0], size))
             size = None
-        elif key in gone or (key == b"etag" and not line[1].startswith(b"W/")):
-            continue
-        elif key == b"transfer-encoding" and length is not None:
+        elif (
+            key in gone
+            or (key == b"etag" and not line[1].startswith(b"W/"))
+            or (key == b"transfer-encoding" and length is not None)
+        ):
             continue
         elif key == b"content-type" and media_type is not None:
             found.append((line[0], media_type))
@@ -60,3 +63,8 @@ def rewritten(
     if media_type is not None and value_of(found, b"cache-control") is None:
         found.append((b"cache-control", b"no-store"))
     return found
+
+
+def stood_in(headers: Headers) -> Headers:
+    """Return what stays of *headers* where a body of the gate's own stands in, which brings type and length (D2, D3)."""
+    return [line for line in rewritten(headers, length=None, decoded=True) if line[0].lower() not in _OF_THE_MESSAGE]

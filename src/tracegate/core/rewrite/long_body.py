@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LongBody", "SilentBody", "SuccessBody"]
 
+
 class LongBody:
     """A body whose head has left.
 

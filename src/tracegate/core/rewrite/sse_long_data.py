@@ -18,7 +18,6 @@ from tracegate.core.rewrite.json_stream import ObjectSplicer
 from tracegate.core.rewrite.sse_event import JSON_RPC_NAME
 
 if TYPE_CHECKING:
-
     from tracegate.core.rewrite.json_stream import Fault
     from tracegate.core.trace_id import TraceId
 

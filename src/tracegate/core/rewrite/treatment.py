@@ -41,7 +41,9 @@ def treated(  # noqa: PLR0913 - all that is known before the first byte
     if treatment is Treatment.ERROR_JSON:
         envelope = partial(_standard_error, terms, trace, head.status, request)  # no exchange in it: that were a circle
         keep_signed = observes or policy.signed_errors == "header"
-        return ErrorBody(trace.id, lines, policy.max_error_body, envelope, keep=keep, keep_signed=keep_signed)
+        return ErrorBody(
+            trace.id, lines, policy.max_error_body, envelope, keep=keep, keep_signed=keep_signed, observes=observes
+        )
     coding = coding_of(lines)
     if treatment is Treatment.EVENTS:
         return EventBody.of(trace.id, coding, carrier=policy.sse_carrier, limit=policy.max_sse_event, keep=keep)

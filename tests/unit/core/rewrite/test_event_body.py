@@ -31,7 +31,9 @@ def test_a_plain_stream_is_marked_and_ends_as_it_ended() -> None:
 
     assert body.feed(b"data: a\n\ndata: b", more=True) == Step(MARKED)
     assert body.at_boundary
-    assert body.feed(b"\n", more=False) == Step(b"data: b\n", fate=Fate.END)
+    assert body.feed(b"\n", more=False) == Step(fate=Fate.END)
+    assert body.at_boundary
+    assert body.rest() == b"data: b\n"
 
 
 @pytest.mark.contract("D5", "D6")
@@ -43,7 +45,8 @@ def test_a_coded_stream_is_decoded_as_it_comes(cut: int) -> None:
     steps = [body.feed(raw[at : at + cut], more=True) for at in range(0, len(raw), cut)]
     last = body.feed(b"", more=False)
 
-    assert b"".join(step.data for step in steps) + last.data == MARKED * 3 + b"data: b"
+    assert b"".join(step.data for step in steps) + last.data == MARKED * 3
+    assert body.rest() == b"data: b"
     assert (last.fate, {step.fate for step in steps}) == (Fate.END, {Fate.MORE})
 
 
@@ -91,7 +94,9 @@ def test_an_event_of_another_trace_that_is_kept_is_told_once() -> None:
 @pytest.mark.contract("D6")
 def test_the_carrier_and_the_bound_reach_the_machine() -> None:
     """The field line only; and a long event is not held."""
-    assert stream(carrier="field").feed(b"data: {}\n\n", more=True) == Step(b"data: {}\ntrace_id: %s\n\n" % OWN.encode())
+    assert stream(carrier="field").feed(b"data: {}\n\n", more=True) == Step(
+        b"data: {}\ntrace_id: %s\n\n" % OWN.encode()
+    )
     body = stream(limit=8)
     assert body.feed(b"data: " + b"x" * 20, more=True).data == b"data: " + b"x" * 20
     assert not body.at_boundary

@@ -1,0 +1,115 @@
+"""In which order do the messages of several tasks leave, and what if one of the tasks is cancelled?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracegate.adapters.asgi_scope import Message, Send
+
+__all__ = ["Outbox"]
+
+
+class Outbox:
+    """Sends messages one after the other, in the order in which they were put.
+
+    A task that finds it idle sends its own. What else there is leaves in a task of the outbox, which no cancellation of
+    a sender reaches: a stream's head must not be lost with the ping that let it go. Whoever puts something waits until it
+    has left, so that a stalled client slows every sender down. On trio, which has no tasks to start from here, whoever
+    finds it idle sends for all.
+
+    Args:
+        send: The server's.
+
+    Attributes:
+        idle: Whether nothing is on its way.
+    """
+
+    __slots__ = ("_send", "_task", "_turn", "_waiting", "idle")
+
+    def __init__(self, send: Send) -> None:
+        self.idle = True
+        self._send = send
+        self._waiting: deque[Message] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._turn: asyncio.Event | None = None  # set when the task that sends its own has done so
+
+    async def put(self, messages: Iterable[Message], *, shielded: bool) -> None:
+        """Send *messages*, after those put before.
+
+        Args:
+            messages: In order.
+            shielded: Whether they must leave even if this task is cancelled.
+
+        Raises:
+            OSError: The client left.
+        """
+        if self.idle and not shielded:
+            self.idle = False
+            try:
+                for message in messages:
+                    await self._send(message)
+            finally:
+                self._pass_on()
+            return
+        self._waiting.extend(messages)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # trio
+            if self.idle:
+                self.idle = False
+                await self._drain()
+            return
+        if self._task is None:
+            if not self.idle:
+                self._turn = asyncio.Event()
+            self.idle = False
+            self._task = loop.create_task(self._drain())
+            self._task.add_done_callback(_retrieve)
+        await asyncio.shield(self._task)
+
+    async def send_one(self, message: Message) -> None:
+        """Send one message of an idle outbox, as :meth:`put` does, with less ado."""
+        self.idle = False
+        try:
+            await self._send(message)
+        finally:
+            self._pass_on()
+
+    async def settle(self) -> None:
+        """Wait until all that was put has left."""
+        while self._task is not None:
+            await asyncio.shield(self._task)
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _pass_on(self) -> None:
+        if self._turn is not None:
+            self._turn.set()
+        elif self._task is None:
+            self.idle = True
+
+    async def _drain(self) -> None:
+        try:
+            if self._turn is not None:
+                await self._turn.wait()
+                self._turn = None
+            while self._waiting:
+                await self._send(self._waiting.popleft())
+        finally:
+            self._task = None
+            self.idle = True
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Look at the exception of *task*, which whoever still waits for it gets: nobody may be left after cancellations."""
+    if not task.cancelled():
+        task.exception()
