@@ -1,4 +1,7 @@
-"""Which trace is code in, and can it change that? (Clauses G1 to G3.)"""
+"""Which trace is code in, and can it change that?
+
+Clauses G1 to G3.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,9 @@ def test_the_latest_observer_gets_the_faults(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.contract("A1", "G2")
 @pytest.mark.parametrize("again", [OWN, HEX, HEX.upper(), OWN_TRACE, OWN_TRACE.id, TraceId.from_text(HEX)])
-def test_an_equal_number_again_is_no_change(again: Trace | TraceId | str, faults: list[tuple[str, str | None, str]]) -> None:  # fmt: skip
+def test_an_equal_number_again_is_no_change(
+    again: Trace | TraceId | str, faults: list[tuple[str, str | None, str]]
+) -> None:
     """The bound spelling stays."""
     with trace_scope(OWN_TRACE):
         assert bind_trace(again) is OWN_TRACE
@@ -176,7 +181,7 @@ def test_a_job_opens_a_scope_of_its_own() -> None:
 def test_scopes_nest_and_each_leaves_the_context_as_it_found_it() -> None:
     """Also when the block raises; the write-once rule is each scope's own."""
     with trace_scope(OWN):
-        with pytest.raises(ZeroDivisionError), trace_scope(OTHER):
+        with pytest.raises(ZeroDivisionError), trace_scope(OTHER):  # noqa: PT012 - what happens in the block is the case
             assert here() == OTHER
             assert bind_trace(OTHER).trace_id == OTHER
             with pytest.raises(TraceOverwriteError):

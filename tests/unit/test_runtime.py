@@ -1,4 +1,7 @@
-"""Is what comes out stamped with all that only the runtime knows? (Clauses A4, F2, G2, G3.)"""
+"""Is what comes out stamped with all that only the runtime knows?
+
+Clauses A4, F2, G2, G3.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +109,12 @@ def test_code_that_requires_a_trace_where_none_is_causes_one_event() -> None:
         require_trace()
     (event,) = sink.events
 
-    assert (event.kind, event.detail, event.severity, event.stage) == ("missing_trace", "trace_id_missing", "error", "context")
+    assert (event.kind, event.detail, event.severity, event.stage) == (
+        "missing_trace",
+        "trace_id_missing",
+        "error",
+        "context",
+    )
     assert (event.trace_id, event.component, event.id) == (minted(1), "tracegate.context", "event-1")
     assert event.message == "require_trace() found no bound trace"
 
@@ -152,7 +160,9 @@ def test_a_minted_trace_id_is_a_random_uuid_of_version_4() -> None:
     made = [SystemMint().trace_id().text for _ in range(200)]
 
     assert len(set(made)) == 200
-    assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", text) for text in made)
+    assert all(
+        re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", text) for text in made
+    )
 
 
 @pytest.mark.contract("F2")
@@ -165,7 +175,9 @@ def test_an_events_id_is_a_uuid_of_version_7_that_sorts_by_time(monkeypatch: pyt
         monkeypatch.setattr(time, "time_ns", lambda at=now + step * 1_000_000: at)
         made.append(mint.event_id())
 
-    assert all(re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", text) for text in made)
+    assert all(
+        re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", text) for text in made
+    )
     assert made == sorted(made)
     assert [int(text.replace("-", "")[:12], 16) for text in made] == [now // 1_000_000 + step for step in range(64)]
     assert len({text[15:18] for text in made}) > 32

@@ -151,7 +151,11 @@ def test_a_file_that_says_nothing_of_tracegate_is_the_default(folder: Path, text
         ("[tool.tracegate]\nmoode = 'mint'", "tool.tracegate.moode", "is no setting of tracegate"),
         ("[tool.tracegate]\nexempt_paths = '/a'", "tool.tracegate.exempt_paths", None),
         ("[tool.tracegate]\ntraceresponse = 1", "tool.tracegate.traceresponse", "1 is not true or false"),
-        ("[tool.tracegate]\nmax_error_body = 1.5", "tool.tracegate.max_error_body", "1.5 is not a positive number of bytes"),
+        (
+            "[tool.tracegate]\nmax_error_body = 1.5",
+            "tool.tracegate.max_error_body",
+            "1.5 is not a positive number of bytes",
+        ),
         ("[tool.tracegate]\nmodes = ['/a']", "tool.tracegate.modes", "must map path rules to values"),
     ],
 )
@@ -192,8 +196,12 @@ def test_all_faults_of_both_sources_come_at_once(folder: Path) -> None:
     faults = faults_of({"TRACEGATE_MAX_SSE_EVENT": "x", "TRACEGATE_BODIES": "some", "TRACEGATE_HEADER": "a b"})
 
     assert sorted(setting for setting, _ in faults) == [
-        "TRACEGATE_BODIES", "TRACEGATE_HEADER", "TRACEGATE_MAX_SSE_EVENT", "tool.tracegate.mode", "tool.tracegate.unknown",
-    ]  # fmt: skip
+        "TRACEGATE_BODIES",
+        "TRACEGATE_HEADER",
+        "TRACEGATE_MAX_SSE_EVENT",
+        "tool.tracegate.mode",
+        "tool.tracegate.unknown",
+    ]
 
 
 def test_without_an_argument_the_process_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

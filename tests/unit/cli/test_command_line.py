@@ -85,9 +85,7 @@ def test_mint_can_print_the_w3c_form(capsys: pytest.CaptureFixture[str]) -> None
     assert UUID.fullmatch(capsys.readouterr().out)
 
 
-def test_settings_prints_what_is_in_force(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_prints_what_is_in_force(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """One line for each setting, a dash where nothing is set."""
     monkeypatch.setenv("TRACEGATE_EXEMPT_PATHS", "/healthz,/probes/*")
     monkeypatch.setenv("TRACEGATE_MODES", "/edge/*=mint,/x=observe")

@@ -85,7 +85,14 @@ def test_a_refusal_is_one_event(detail: str, kind: str, message: str) -> None:
 
     assert event is not None
     blank = asdict(
-        Event(kind="missing_trace", severity="error", component="tracegate.gate", message="", trace_id=OWN, stage="request")
+        Event(
+            kind="missing_trace",
+            severity="error",
+            component="tracegate.gate",
+            message="",
+            trace_id=OWN,
+            stage="request",
+        )
     )
     assert asdict(event) == {
         **blank, "kind": kind, "message": message, "method": "POST", "transport": "websocket", "status": 409,

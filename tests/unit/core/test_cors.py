@@ -1,4 +1,7 @@
-"""Can a browser read what the gate answers, and nothing that it could not before? (Clause C6; Fetch standard, 3.2.)"""
+"""Can a browser read what the gate answers, and nothing that it could not before?
+
+Clause C6; Fetch standard, 3.2.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,11 @@ EXPOSE, ALLOW, CREDENTIALS = (
     ("rules", "origin", "lines"),
     [
         (CorsRules(origins=("*",)), APP, [(ALLOW, b"*"), (EXPOSE, b"X-Trace-Id")]),
-        (CorsRules(origins=("https://app.example",)), APP, [(ALLOW, APP), (EXPOSE, b"X-Trace-Id"), (b"vary", b"Origin")]),
+        (
+            CorsRules(origins=("https://app.example",)),
+            APP,
+            [(ALLOW, APP), (EXPOSE, b"X-Trace-Id"), (b"vary", b"Origin")],
+        ),
         (
             CorsRules(origins=("*",), credentials=True),
             APP,
@@ -39,7 +46,7 @@ EXPOSE, ALLOW, CREDENTIALS = (
         (CorsRules(), APP, []),
         (CorsRules(origins=("null",)), b"null", [(ALLOW, b"null"), (EXPOSE, b"X-Trace-Id"), (b"vary", b"Origin")]),
     ],
-)  # fmt: skip
+)
 def test_rules_answer_as_the_applications_cors_layer_would(rules: CorsRules, origin: bytes, lines: Lines) -> None:
     """The origin itself or ``*``, the trace header exposed, ``Vary`` where the answer depends on the origin."""
     assert rules.headers(origin, "X-Trace-Id") == lines

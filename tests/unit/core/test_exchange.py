@@ -1,4 +1,4 @@
-"""What leaves for one reply, whatever the application does? Every state with every input, and the clauses one by one."""
+"""What leaves for one reply, whatever the application does? Every state with every input, then clause by clause."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ TABLE: dict[State, dict[str, Any]] = {
         "trailers": (State.ABORTED, ("body", "ABORT"), ("trace_overwrite_refused",)),
         "client gone": (State.ABORTED, (), ()),
     },
-    State.REPLACED: {name: (State.REPLACED, (), ()) for name in INPUTS},
+    State.REPLACED: dict.fromkeys(INPUTS, (State.REPLACED, (), ())),
     State.DONE: {
         "start": MISUSE,
         "piece": MISUSE,
@@ -258,7 +258,7 @@ TABLE: dict[State, dict[str, Any]] = {
         "trailers": (State.ABORTED, ("ABORT",), ("trace_overwrite_refused",)),
         "client gone": (State.DONE, (), ()),
     },
-    State.ABORTED: {name: (State.ABORTED, (), ()) for name in INPUTS},
+    State.ABORTED: dict.fromkeys(INPUTS, (State.ABORTED, (), ())),
 }
 
 
@@ -272,7 +272,11 @@ def shown(part: Part) -> str:
 @pytest.mark.contract("C4", "C5", "C10", "D7", "E2", "E4", "G3")
 @pytest.mark.parametrize(
     ("state", "given", "outcome"),
-    [pytest.param(state, given, row[given], id=f"{state.name} {given}") for state, row in TABLE.items() for given in row],
+    [
+        pytest.param(state, given, row[given], id=f"{state.name} {given}")
+        for state, row in TABLE.items()
+        for given in row
+    ],
 )
 def test_every_state_answers_every_input(state: State, given: str, outcome: Any) -> None:  # noqa: ANN401
     """One row of the table: where it goes, what leaves, what is recorded; misuse raises and changes nothing."""
@@ -282,7 +286,9 @@ def test_every_state_answers_every_input(state: State, given: str, outcome: Any)
     exchange.take_events()
 
     if outcome == MISUSE:
-        with pytest.raises(ReplyError, match=r"started twice|a body came before the start of the reply or after its end"):
+        with pytest.raises(
+            ReplyError, match=r"started twice|a body came before the start of the reply or after its end"
+        ):
             INPUTS[given](exchange)
         outcome = (state, (), ())
     else:
@@ -351,8 +357,16 @@ def test_a_body_that_needs_nothing_passes_straight_through(status: int, lines: L
 @pytest.mark.contract("C5")
 @pytest.mark.parametrize(
     ("status", "method", "remaining"),
-    [(200, "GET", 5), (200, "HEAD", -1), (204, "GET", -1), (205, "GET", -1), (304, "GET", -1), (404, "GET", 5), (404, "HEAD", -1)],
-)  # fmt: skip
+    [
+        (200, "GET", 5),
+        (200, "HEAD", -1),
+        (204, "GET", -1),
+        (205, "GET", -1),
+        (304, "GET", -1),
+        (404, "GET", 5),
+        (404, "HEAD", -1),
+    ],
+)
 @pytest.mark.parametrize("policy", [Policy(), Policy(server_timing=True)], ids=["plain", "with extras"])
 def test_a_declared_length_is_kept_count_of_where_there_is_a_body(
     status: int, method: str, remaining: int, policy: Policy
@@ -406,7 +420,14 @@ def test_a_reply_that_a_shell_began_can_be_adopted() -> None:
 @pytest.mark.contract("C10")
 @pytest.mark.parametrize(
     ("status", "lines"),
-    [(200, [(b"a b", b"c")]), (200, [(b"a", b"b\n")]), (99, []), ("200", []), (200, None), (200, [(b"content-length", b"x")])],
+    [
+        (200, [(b"a b", b"c")]),
+        (200, [(b"a", b"b\n")]),
+        (99, []),
+        ("200", []),
+        (200, None),
+        (200, [(b"content-length", b"x")]),
+    ],
 )
 def test_a_head_that_no_server_would_send_becomes_a_traced_500(status: Any, lines: Any) -> None:  # noqa: ANN401
     """And the application hears why, as it would without a gate."""
@@ -460,7 +481,7 @@ CONTRADICTIONS: list[Lines] = [
 @pytest.mark.parametrize("lines", CONTRADICTIONS)
 @pytest.mark.parametrize("kind", [[], [JSON], [SSE]], ids=["plain", "json", "sse"])
 def test_any_other_id_of_the_application_is_refused(lines: Lines, kind: Lines) -> None:
-    """409 under the bound trace, with what the application had chosen; its other headers stay, its representation goes."""
+    """409 under the bound trace, with what the application had chosen; its representation goes, other headers stay."""
     exchange = started(201, *kind, (b"set-cookie", b"a=1"), (b"etag", b'"1"'), *lines)
     parts = exchange.take()
     error = error_in(parts)
@@ -475,7 +496,12 @@ def test_any_other_id_of_the_application_is_refused(lines: Lines, kind: Lines) -
     assert (event.kind, event.severity, event.stage, event.status, event.refused_status) == (
         "trace_overwrite_refused", "error", "head", 409, 201,
     )  # fmt: skip
-    assert (event.trace_id, event.method, event.mode, event.detail) == (OWN, "GET", "require", "trace_overwrite_refused")
+    assert (event.trace_id, event.method, event.mode, event.detail) == (
+        OWN,
+        "GET",
+        "require",
+        "trace_overwrite_refused",
+    )
     assert event.would_refuse is False
     assert event.component == "tracegate.exchange"
     assert OTHER not in str(parts)
@@ -568,8 +594,14 @@ def test_a_traceresponse_of_another_trace_is_left_with_an_event(value: str, *, r
 @pytest.mark.contract("C3")
 @pytest.mark.parametrize(
     ("lines", "allowed"),
-    [([], True), ([(b"a", b"b")], True), ([(b"X-Trace-Id", HEX.encode())], True), ([OTHER_LINE], False), ([ID_LINE, ID_LINE], False)],
-)  # fmt: skip
+    [
+        ([], True),
+        ([(b"a", b"b")], True),
+        ([(b"X-Trace-Id", HEX.encode())], True),
+        ([OTHER_LINE], False),
+        ([ID_LINE, ID_LINE], False),
+    ],
+)
 @pytest.mark.parametrize("stage", ["head", "body"])
 def test_early_hints_and_trailers_must_not_name_another_trace(lines: Lines, *, allowed: bool, stage: Any) -> None:  # noqa: ANN401
     """One equal id is fine."""
@@ -605,8 +637,11 @@ def test_an_exception_before_the_reply_is_one_complete_traced_500() -> None:
     parts = exchange.take()
 
     assert error_in(parts) == {
-        "error_code": "SYS-003-500", "message": "Internal Server Error", "trace_id": OWN, "details": [],
-    }  # fmt: skip
+        "error_code": "SYS-003-500",
+        "message": "Internal Server Error",
+        "trace_id": OWN,
+        "details": [],
+    }
     assert head_of(parts).headers[-2:] == [
         (b"access-control-allow-origin", b"*"),
         (b"access-control-expose-headers", b"X-Trace-Id"),
@@ -716,9 +751,11 @@ def test_error_json_gets_its_member_and_a_right_length(cut: int, *, length: bool
 
     assert json.loads(left) == {"detail": "no", "n": 1.0, "trace_id": OWN}
     assert left.replace(b"," + MEMBER, b"").replace(MEMBER + b",", b"") == body
-    assert [line for line in head_of(parts).headers if line != JSON] in (
-        [(b"x-own", b"1"), (b"content-length", b"%d" % len(left)), ID_LINE],
-    )
+    assert [line for line in head_of(parts).headers if line != JSON] == [
+        (b"x-own", b"1"),
+        (b"content-length", b"%d" % len(left)),
+        ID_LINE,
+    ]
     assert (head_of(parts).status, parts[-1], exchange.take_events()) == (404, END, ())
 
 
@@ -742,7 +779,12 @@ def test_error_json_of_another_trace_is_refused(value: bytes) -> None:
     assert error_in(parts)["refused_status"] == 422
     assert head_of(parts).headers[0] == (b"set-cookie", b"a=1")
     event = only(exchange)
-    assert (event.kind, event.stage, event.status, event.refused_status) == ("trace_overwrite_refused", "body", 409, 422)
+    assert (event.kind, event.stage, event.status, event.refused_status) == (
+        "trace_overwrite_refused",
+        "body",
+        409,
+        422,
+    )
 
 
 @pytest.mark.contract("B4", "C3", "D1")
@@ -1182,7 +1224,12 @@ def test_an_event_of_another_trace_ends_the_stream() -> None:
     assert b"SYS-004-409-TRACE" in error
     assert abort is ABORT
     event = only(exchange)
-    assert (event.kind, event.stage, event.status, event.refused_status) == ("trace_overwrite_refused", "stream", 200, 200)
+    assert (event.kind, event.stage, event.status, event.refused_status) == (
+        "trace_overwrite_refused",
+        "stream",
+        200,
+        200,
+    )
     exchange.body(b"data: more\n\n", more=True)
     assert exchange.take() == ()
 

@@ -26,7 +26,7 @@ OTHER_PARENT = parent_line(OTHER_HEX)
 MISSING, INVALID, CONFLICT = "missing_trace_id", "invalid_trace_id_format", "conflicting_trace_id"
 
 
-def decide(  # noqa: PLR0913 - the primitives of one request head
+def decide(  # noqa: PLR0913, PLR0917 - the primitives of one request head
     policy: Policy,
     headers: Lines,
     method: str = "GET",
@@ -119,8 +119,12 @@ REFUSED = [
     ("two numbers joined by a comma", [(b"x-trace-id", f"{OWN}, {OTHER}".encode())], CONFLICT),
     ("three lines, the last one other", [OWN_LINE, OWN_LINE, OTHER_LINE], CONFLICT),
     ("header and traceparent of two numbers", [OWN_LINE, OTHER_PARENT], CONFLICT),
-    ("an opt-in format that nobody opted into", [(b"x-trace-id", b"Root=1-67891233-abcdef012345678912345678")], INVALID),
-]  # fmt: skip
+    (
+        "an opt-in format that nobody opted into",
+        [(b"x-trace-id", b"Root=1-67891233-abcdef012345678912345678")],
+        INVALID,
+    ),
+]
 
 
 @pytest.mark.contract("B1", "B2", "B3", "B4", "E2", "E3")
@@ -222,7 +226,7 @@ def test_ids_of_other_fleets_get_in_where_their_format_is_named(formats: tuple[s
     assert refused(decide(Policy(), [line])).detail == INVALID
 
 
-# traceparent_mismatch="parent"
+# A mesh that adds its own traceparent
 
 
 @pytest.mark.contract("B2")
@@ -322,7 +326,9 @@ EXEMPT = Policy(exempt_paths=("/healthz", "/probes/*"))
         ("/probes/live", b"/prob%65s/live", True),
     ],
 )
-def test_an_exempt_path_needs_no_id_and_only_itself_is_exempt(path: str, raw_path: bytes | None, *, is_exempt: bool) -> None:  # fmt: skip
+def test_an_exempt_path_needs_no_id_and_only_itself_is_exempt(
+    path: str, raw_path: bytes | None, *, is_exempt: bool
+) -> None:
     """Whole segments of the decoded path; nothing that another reader could resolve to another path."""
     decision = decide(EXEMPT, [], path=path, raw_path=raw_path)
 
@@ -352,8 +358,14 @@ def test_a_cors_preflight_needs_no_id() -> None:
 @pytest.mark.contract("B5")
 @pytest.mark.parametrize(
     ("headers", "method"),
-    [(PREFLIGHT, "GET"), (PREFLIGHT, "options"), (PREFLIGHT[:1], "OPTIONS"), (PREFLIGHT[1:], "OPTIONS"), ([], "OPTIONS")],
-)  # fmt: skip
+    [
+        (PREFLIGHT, "GET"),
+        (PREFLIGHT, "options"),
+        (PREFLIGHT[:1], "OPTIONS"),
+        (PREFLIGHT[1:], "OPTIONS"),
+        ([], "OPTIONS"),
+    ],
+)
 def test_what_only_resembles_a_preflight_needs_an_id(headers: Lines, method: str) -> None:
     """OPTIONS, Origin and Access-Control-Request-Method, all three."""
     assert refused(decide(Policy(), headers, method)).detail == MISSING
@@ -376,7 +388,7 @@ def test_an_id_on_an_exempt_path_is_used() -> None:
     assert admitted(decide(EXEMPT, [OWN_LINE], path="/healthz")).trace_id == OWN
 
 
-# trusted=
+# Who is trusted
 
 INSIDE = Policy(trusted=("10.0.0.0/8", "2001:db8::/32", "192.0.2.7"))
 
@@ -435,7 +447,9 @@ def test_a_peer_keeps_its_trust_from_request_to_request() -> None:
     ],
 )
 @pytest.mark.parametrize("mode", ["require", "mint", "observe"])
-def test_from_anyone_else_nothing_is_refused_and_a_valid_id_is_kept_aside(headers: Lines, client: str | None, mode: str) -> None:  # fmt: skip
+def test_from_anyone_else_nothing_is_refused_and_a_valid_id_is_kept_aside(
+    headers: Lines, client: str | None, mode: str
+) -> None:
     """In every mode; and it is no fault that anyone observes."""
     trace = admitted(decide(Policy(mode=mode, trusted=("10.0.0.0/8",)), headers))  # type: ignore[arg-type]
 
@@ -484,7 +498,7 @@ def test_everyone_is_trusted_by_default_and_no_one_by_an_empty_list() -> None:
     assert admitted(decide(Policy(trusted=()), [OWN_LINE], peer="127.0.0.1")).client_trace_id == OWN
 
 
-# query_parameter=
+# The query
 
 BY_QUERY = Policy(query_parameter="trace")
 

@@ -20,7 +20,10 @@ def test_an_error_is_four_members_in_their_order() -> None:
     """And nothing of the exception."""
     body, media_type = error_object(500, OWN_TRACE).encode(Policy())
 
-    assert body == b'{"error_code":"SYS-003-500","message":"Internal Server Error","trace_id":"%s","details":[]}' % OWN.encode()
+    assert (
+        body
+        == b'{"error_code":"SYS-003-500","message":"Internal Server Error","trace_id":"%s","details":[]}' % OWN.encode()
+    )
     assert media_type == PLAIN
 
 
@@ -89,7 +92,9 @@ def test_an_error_code_goes_by_the_status(status: int, code: str) -> None:
 @pytest.mark.contract("E1")
 def test_a_problem_object_has_the_standard_members_as_extensions() -> None:
     """Beside those of RFC 9457."""
-    body, media_type = refusal_object("missing_trace_id", OWN_TRACE, "X-Trace-Id", 200).encode(Policy(problem_json="always"))
+    body, media_type = refusal_object("missing_trace_id", OWN_TRACE, "X-Trace-Id", 200).encode(
+        Policy(problem_json="always")
+    )
     document = json.loads(body)
 
     assert media_type == PROBLEM

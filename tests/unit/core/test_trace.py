@@ -39,7 +39,8 @@ def test_traces_are_equal_by_number() -> None:
 
 @pytest.mark.contract("B4")
 @pytest.mark.parametrize(
-    ("origin", "minted"), [("minted", True), ("header", False), ("traceparent", False), ("query", False), ("scope", False)]
+    ("origin", "minted"),
+    [("minted", True), ("header", False), ("traceparent", False), ("query", False), ("scope", False)],
 )
 def test_a_trace_is_minted_where_tracegate_made_it(origin: str, *, minted: bool) -> None:
     """The store marks it so."""

@@ -1,4 +1,7 @@
-"""What happens to a request when a sink fails? (Clauses F4, F5.)"""
+"""What happens to a request when a sink fails?
+
+Clauses F4, F5.
+"""
 
 from __future__ import annotations
 

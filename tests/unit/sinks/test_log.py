@@ -23,10 +23,28 @@ EVENT = Event(
     id="7", time=datetime(2026, 11, 23, 12, 0, 0, 5, UTC), service="shop", instance="pod", tenant="t", route="/r/{id}"
 )
 COLUMNS = [
-    "id", "time", "kind", "severity", "component", "message", "trace_id", "client_trace_id", "parent_trace_id", "method",
-    "transport", "stage", "status", "refused_status", "mode", "detail", "would_refuse", "route", "tenant", "service",
+    "id",
+    "time",
+    "kind",
+    "severity",
+    "component",
+    "message",
+    "trace_id",
+    "client_trace_id",
+    "parent_trace_id",
+    "method",
+    "transport",
+    "stage",
+    "status",
+    "refused_status",
+    "mode",
+    "detail",
+    "would_refuse",
+    "route",
+    "tenant",
+    "service",
     "instance",
-]  # fmt: skip
+]
 
 
 @pytest.mark.contract("F2", "F5")
@@ -51,7 +69,9 @@ def test_it_is_logged_at_the_level_of_its_severity(
     severity: Severity, level: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """By the logger ``tracegate.events``, or the given one; a percent sign in it is text."""
-    event = Event(kind="missing_trace", severity=severity, component="c", message="100 %s", trace_id=OWN, stage="context")
+    event = Event(
+        kind="missing_trace", severity=severity, component="c", message="100 %s", trace_id=OWN, stage="context"
+    )
     with caplog.at_level(logging.DEBUG):
         LogSink()(event)
         LogSink(logging.getLogger("own"))(event)

@@ -13,7 +13,7 @@ ALL = Policy(bodies="all")
 TEXTS = Policy(error_bodies="json")
 
 
-def chosen(  # noqa: PLR0913 - what a choice depends on
+def chosen(  # noqa: PLR0913, PLR0917 - what a choice depends on
     media: bytes | None, status: int = 200, method: str = "GET", policy: Policy | None = None, path: str = "/orders",
     raw_path: bytes | None = None,
 ) -> Treatment:  # fmt: skip
@@ -65,9 +65,16 @@ def test_the_head_decides(media: bytes | None, status: int, method: str, policy:
 @pytest.mark.parametrize("media", [JSON, TEXT])
 @pytest.mark.parametrize(
     ("path", "raw_path", "is_exempt"),
-    [("/legacy", None, True), ("/legacy/x", None, True), ("/legacyx", None, False), ("/legacy/x", b"/legacy%2fx", False)],
+    [
+        ("/legacy", None, True),
+        ("/legacy/x", None, True),
+        ("/legacyx", None, False),
+        ("/legacy/x", b"/legacy%2fx", False),
+    ],
 )
-def test_error_bodies_of_exempt_paths_are_left_alone(media: bytes, path: str, raw_path: bytes | None, *, is_exempt: bool) -> None:  # fmt: skip
+def test_error_bodies_of_exempt_paths_are_left_alone(
+    media: bytes, path: str, raw_path: bytes | None, *, is_exempt: bool
+) -> None:
     """Text and JSON; not their event streams."""
     policy = Policy(exempt_body_paths=("/legacy/*",), error_bodies="json")
 
@@ -88,7 +95,9 @@ def test_error_bodies_of_exempt_paths_are_left_alone(media: bytes, path: str, ra
         ((), b"application/grpc+json", False),
     ],
 )
-def test_error_bodies_of_exempt_media_types_are_left_alone(rules: tuple[str, ...], media: bytes, *, is_exempt: bool) -> None:  # fmt: skip
+def test_error_bodies_of_exempt_media_types_are_left_alone(
+    rules: tuple[str, ...], media: bytes, *, is_exempt: bool
+) -> None:
     """In any case, with any parameters; the default spares gRPC and Connect."""
     treatment = Treatment.PASS if is_exempt else Treatment.ERROR_JSON
 
@@ -98,8 +107,16 @@ def test_error_bodies_of_exempt_media_types_are_left_alone(rules: tuple[str, ...
 @pytest.mark.contract("D5")
 @pytest.mark.parametrize(
     ("method", "status", "none"),
-    [("HEAD", 200, True), ("HEAD", 500, True), ("GET", 204, True), ("GET", 205, True), ("GET", 304, True), ("GET", 200, False), ("get", 206, False)],
-)  # fmt: skip
+    [
+        ("HEAD", 200, True),
+        ("HEAD", 500, True),
+        ("GET", 204, True),
+        ("GET", 205, True),
+        ("GET", 304, True),
+        ("GET", 200, False),
+        ("get", 206, False),
+    ],
+)
 def test_some_replies_have_no_body_whatever_their_head_says(method: str, status: int, *, none: bool) -> None:
     """RFC 9110, section 6.4.1."""
     assert is_bodiless(method, status) is none

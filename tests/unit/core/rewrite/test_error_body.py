@@ -1,4 +1,7 @@
-"""What leaves instead of an error JSON body? (Clauses D1, D2, D5.)"""
+"""What leaves instead of an error JSON body?
+
+Clauses D1, D2, D5.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +91,8 @@ def test_another_trace_is_refused_or_kept(*, keep: bool) -> None:
 
 @pytest.mark.contract("D2")
 @pytest.mark.parametrize(
-    ("text", "original"), [(b"[1, 2.0]", b"[1, 2.0]"), (b"", b'""'), (b"oops", b'"oops"'), (b" 7 ", b"7"), (b" ", b'""')]
+    ("text", "original"),
+    [(b"[1, 2.0]", b"[1, 2.0]"), (b"", b'""'), (b"oops", b'"oops"'), (b" 7 ", b"7"), (b" ", b'""')],
 )
 def test_what_is_no_object_leaves_within_the_standard_one(text: bytes, original: bytes) -> None:
     """As its ``original``; type, length and no-store are the standard object's."""

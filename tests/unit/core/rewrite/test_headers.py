@@ -1,4 +1,7 @@
-"""Which headers does a reply keep when its body changes? (Clause D5.)"""
+"""Which headers does a reply keep when its body changes?
+
+Clause D5.
+"""
 
 from __future__ import annotations
 
@@ -64,8 +67,11 @@ def test_the_standard_object_brings_its_type_and_is_not_stored() -> None:
     fresh = (b"Cache-Control", b"private")
 
     assert rewritten(lines, length=2, media_type=b"application/json") == [
-        (b"Content-Type", b"application/json"), (b"a", b"b"), (b"content-length", b"2"), (b"cache-control", b"no-store"),
-    ]  # fmt: skip
+        (b"Content-Type", b"application/json"),
+        (b"a", b"b"),
+        (b"content-length", b"2"),
+        (b"cache-control", b"no-store"),
+    ]
     assert rewritten([*lines, fresh], length=None, media_type=b"application/json") == [
         (b"Content-Type", b"application/json"), (b"a", b"b"), fresh,
     ]  # fmt: skip
