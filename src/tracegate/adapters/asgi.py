@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegate.adapters.asgi_bridge import ENVIRON, outer_exchange, serve_bridged
 from tracegate.adapters.asgi_passage import NOTHING, Passage
-from tracegate.adapters.asgi_scope import MARK, STATE_KEY, Shell, decide, is_cancellation, refuse
+from tracegate.adapters.asgi_scope import MARK, STATE_KEY, Shell, decide, refuse
 from tracegate.adapters.websocket import serve_websocket
 from tracegate.adapters.wiring import wired
 from tracegate.context import binding, unbind
@@ -98,10 +98,7 @@ class TraceGate:
         try:
             await app(inner, passage.receive, passage.send)
         except BaseException as error:
-            if is_cancellation(error):
-                passage.abandon()
-            else:
-                await passage.fail(error)
+            await passage.stop(error)
             raise
         else:
             last = passage.last[0]

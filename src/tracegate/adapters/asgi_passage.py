@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tracegate.adapters.asgi_reply import Reply
-from tracegate.adapters.asgi_scope import MARK, exchange_of
+from tracegate.adapters.asgi_scope import MARK, exchange_of, is_cancellation
 from tracegate.core.reply import State
 
 if TYPE_CHECKING:
@@ -105,20 +105,18 @@ class Passage(msgspec.Struct, eq=False):
                 self.reply.exchange.gone = True
         return message
 
-    async def fail(self, error: BaseException) -> None:
-        """End the reply after the application raised *error*."""
-        if not self._is_whole():
+    async def stop(self, error: BaseException) -> None:
+        """End the reply after the application raised *error*; where it was cancelled, send nothing more (C4)."""
+        if is_cancellation(error):
+            if self.reply is not None:
+                self.reply.abandon()
+        elif not self._is_whole():
             await self._slow().fail(error)
 
     async def finish(self) -> None:
         """End the reply after the application returned."""
         if not self._is_whole():
             await self._slow().finish()
-
-    def abandon(self) -> None:
-        """Send nothing more: the application was cancelled."""
-        if self.reply is not None:
-            self.reply.abandon()
 
     def _is_whole(self) -> bool:
         """Return whether a reply that passed straight through has ended."""

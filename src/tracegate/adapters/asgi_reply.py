@@ -196,7 +196,7 @@ class Reply:
         if not parts:
             return
         try:
-            await self._outbox.put(self._messages(deque(parts)), shielded=self.exchange.streams)
+            await self._outbox.put(self._messages(deque(parts)), shielded=self.exchange.stage == "stream")
         except OSError:
             self.exchange.gone = True
             raise

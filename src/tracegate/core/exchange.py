@@ -100,8 +100,8 @@ class Exchange(msgspec.Struct, eq=False):
                 self._refuse("head")
                 return None
             self._note_kept("head")
-        if head.traceresponse is not None:
-            self._look_at_traceresponse(head.traceresponse)
+        if head.traceresponse is not None and self.terms.differs(head.traceresponse, self.trace):
+            self._note_kept("head", "traceresponse names another trace; it was left as it is.")
         return self._pass(head, head.headers) if not head.media else self._treat(head)
 
     def adopt(self, status: int, remaining: int) -> None:
@@ -209,9 +209,9 @@ class Exchange(msgspec.Struct, eq=False):
         return self.state in _WAITS
 
     @property
-    def streams(self) -> bool:
-        """Whether the body is an event stream, which several tasks may feed."""
-        return isinstance(self._treated, EventBody)
+    def stage(self) -> Stage:
+        """What the body is: ``stream`` for events, which several tasks may feed, else ``body``."""
+        return "stream" if isinstance(self._treated, EventBody) else "body"
 
     @property
     def over(self) -> bool:
@@ -253,9 +253,8 @@ class Exchange(msgspec.Struct, eq=False):
 
     def _apply(self, step: Step) -> None:
         """Send what a treated body gave, and go where it says."""
-        events = isinstance(self._treated, EventBody)
         if step.kept:
-            self._note_kept("stream" if events else "body")
+            self._note_kept(self.stage)
         if step.fate is Fate.UNREADABLE:
             assert self._head is not None  # noqa: S101
             self._stand_in(self._head)
@@ -269,11 +268,11 @@ class Exchange(msgspec.Struct, eq=False):
         if step.data:
             self._put(step.data)
         if step.fate is Fate.END:
-            self.state = State.CLOSING if events else State.DONE
-            if not events:
+            self.state = State.CLOSING if self.stage == "stream" else State.DONE
+            if self.state is State.DONE:
                 self._put(Signal.END)
         elif step.fate is Fate.OVERWRITE:
-            self._refuse("stream" if events else "body")
+            self._refuse(self.stage)
         elif step.fate is Fate.BROKEN:
             self._stop("The body is not what its head says.")
 
@@ -306,8 +305,7 @@ class Exchange(msgspec.Struct, eq=False):
         elif self.state <= State.EMPTY:
             self._replace(error_object(_INTERNAL_ERROR, self.trace), [])
         else:
-            stage: Stage = "stream" if isinstance(self._treated, EventBody) else "body"
-            self._record("stream_broken", stage, why, status=self.status)
+            self._record("stream_broken", self.stage, why, status=self.status)
             self._end_with(error_object(_INTERNAL_ERROR, self.trace))
 
     def _break_off(self, data: bytes) -> None:
@@ -343,14 +341,9 @@ class Exchange(msgspec.Struct, eq=False):
 
     # Facts.
 
-    def _look_at_traceresponse(self, value: bytes) -> None:
-        named = value.split(b"-")
-        if len(named) > 1 and named[1].decode("latin-1") != self.trace.w3c:
-            message = "traceresponse names another trace; it was left as it is."
-            self._record("trace_overwrite_refused", "head", message, status=self.status, would_refuse=True)
-
-    def _note_kept(self, stage: Stage) -> None:
-        message = "Another trace in the reply was delivered, as configured."
+    def _note_kept(
+        self, stage: Stage, message: str = "Another trace in the reply was delivered, as configured."
+    ) -> None:
         self._record("trace_overwrite_refused", stage, message, status=self.status, would_refuse=True)
 
     def _record(self, kind: Kind, stage: Stage, message: str, **facts: Unpack[Facts]) -> None:

@@ -55,6 +55,12 @@ class Terms:
         found = parse_trace_id(values[0], self.policy.formats) if len(values) == 1 else None
         return found is None or found != trace.id
 
+    @staticmethod
+    def differs(traceresponse: bytes, trace: Trace) -> bool:
+        """Return whether an application's own ``traceresponse`` names another number than *trace* (C3)."""
+        fields = traceresponse.split(b"-")
+        return len(fields) > 1 and fields[1].decode("latin-1") != trace.w3c
+
     def keeps(self, path: str, raw_path: bytes | None) -> bool:
         """Return whether an application's other value is delivered (C3, B4)."""
         policy = self.policy
