@@ -14,8 +14,3 @@ settings.register_profile(
     "proof", settings.get_profile("ci"), max_examples=20_000, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
-
-
-def pytest_make_parametrize_id(val: object) -> str | None:
-    """Name gzipped parameters by their length: they hold the time, and all workers must collect the same names."""
-    return f"gzip-{len(val)}" if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
