@@ -28,7 +28,7 @@ arch: $(VENV)/.test ## import contracts, public surface, import cost, shape of t
 test: $(VENV)/.test ## every test but those of tests/system
 	$(PYTEST) $(TESTS)
 
-test-system: $(VENV)/.test ## install Debian's chromium, node and nginx, then run tests/system
+test-system: $(VENV)/.test ## install Debian's chromium and node, then run tests/system
 	tools/install-system-packages
 	$(PYTEST) tests/system
 
