@@ -180,7 +180,8 @@ def _is_silent(stream: bytes) -> bool:
 
 
 def _nothing(reply: Reply) -> list[str]:
-    return [] if reply.status is None and not reply.sends else [f"{reply.sends} messages were sent"]
+    # An empty item of a WSGI iterable puts nothing on the wire.
+    return [] if reply.status is None and not reply.body else [f"{reply.sends} messages were sent"]
 
 
 def _crash(case: Case) -> Judge:
