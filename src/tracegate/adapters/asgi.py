@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracegate.adapters.asgi_bridge import ENVIRON, outer_exchange, serve_bridged
 from tracegate.adapters.asgi_passage import NOTHING, Passage
-from tracegate.adapters.asgi_scope import MARK, STATE_KEY, Shell, decide, refuse
+from tracegate.adapters.asgi_scope import MARK, STATE_KEY, Shell, decide, readable, refuse
 from tracegate.adapters.websocket import serve_websocket
 from tracegate.adapters.wiring import wired
 from tracegate.context import binding, unbind
@@ -77,8 +77,8 @@ class TraceGate:
             return await serve_bridged(app, outer, scope, receive, send)
         headers = scope.get("headers")
         if type(headers) is not list:
-            headers = list(headers or ())
-            scope = {**scope, "headers": headers}
+            scope = readable(scope)
+            headers = scope["headers"]
         accept = shell.accept
         trace = accept(headers)
         if trace is None:

@@ -35,6 +35,7 @@ __all__ = [
     "decide",
     "exchange_of",
     "is_cancellation",
+    "readable",
     "record",
     "refuse",
 ]
@@ -106,6 +107,15 @@ async def refuse(shell: Shell, refused: Refused, scope: Scope, headers: Headers,
     )
     await send({"type": f"{prefix}.start", "status": status, "headers": lines})
     await send({"type": f"{prefix}.body", "body": body, "more_body": False})
+
+
+def readable(scope: Scope) -> Scope:
+    """Return a copy of *scope* whose headers and addresses can be read more than once, whatever iterables they are."""
+    copy = {**scope, "headers": [tuple(line) for line in scope.get("headers") or ()]}
+    for key in ("client", "server"):
+        if copy.get(key) is not None:
+            copy[key] = tuple(copy[key])
+    return copy
 
 
 def is_cancellation(error: BaseException) -> bool:
