@@ -126,7 +126,7 @@ class Runtime:
             return None
         try:
             return find(request)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the operator's or the framework's code; an event without a route is an event
             _log.exception("the route of a request could not be told")
             return None
 

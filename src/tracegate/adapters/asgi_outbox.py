@@ -18,9 +18,9 @@ class Outbox:
     """Sends messages one after the other, in the order in which they were put.
 
     A task that finds it idle sends its own. What else there is leaves in a task of the outbox, which no cancellation of
-    a sender reaches: a stream's head must not be lost with the ping that let it go. Whoever puts something waits until it
-    has left, so that a stalled client slows every sender down. On trio, which has no tasks to start from here, whoever
-    finds it idle sends for all.
+    a sender reaches: a stream's head must not be lost with the ping that let it go. Whoever puts something waits
+    until it has left, so that a stalled client slows every sender down. On trio, which has no tasks to start from here,
+    whoever finds it idle sends for all.
 
     Args:
         send: The server's.
@@ -110,6 +110,6 @@ class Outbox:
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
-    """Look at the exception of *task*, which whoever still waits for it gets: nobody may be left after cancellations."""
+    """Look at the exception of *task*, which those who wait for it get: after cancellations nobody may."""
     if not task.cancelled():
         task.exception()

@@ -93,7 +93,9 @@ def exchange_of(shell: Shell, scope: Scope, trace: Trace, transport: str = "http
     return Exchange(shell.terms, trace, method, path, scope.get("headers", []), raw_path, transport)
 
 
-async def refuse(shell: Shell, refused: Refused, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+async def refuse(  # noqa: PLR0913, PLR0917 - ASGI's three, and what was decided about them
+    shell: Shell, refused: Refused, scope: Scope, headers: Headers, receive: Receive, send: Send
+) -> None:
     """Answer a request that may not get in; a handshake by a denial where the server offers it (clause C1)."""
     prefix = "http.response"
     if scope["type"] == "websocket":

@@ -1,4 +1,4 @@
-"""How does a WebSocket handshake get its trace? (Clause C1; the ASGI WebSocket specification.)"""
+"""How does a WebSocket handshake get its trace? Clause C1; the ASGI WebSocket specification."""
 
 from __future__ import annotations
 

@@ -86,12 +86,12 @@ class Event:
     def stamped(  # noqa: PLR0913 - the six facts that only the runtime knows
         self,
         *,
-        id: str,
+        id: str,  # noqa: A002 - the column's name
         time: datetime,
         service: str,
         instance: str,
         tenant: str,
-        route: str | None,  # noqa: A002
+        route: str | None,
     ) -> Event:
         """Return the same fact with what only the runtime knows."""
         return replace(self, id=id, time=time, service=service, instance=instance, tenant=tenant, route=route)

@@ -13,7 +13,6 @@ import msgspec
 
 from tracegate.core.events import KIND_BY_DETAIL, Event, Kind, Stage
 from tracegate.core.facts import Facts, reply_event
-from tracegate.core.head import Headers, ReplyHead
 from tracegate.core.refusal import REFUSED_STATUS, ErrorObject, error_object, refusal_object, retained
 from tracegate.core.reply import Part, Signal, Start, State
 from tracegate.core.rewrite.choose import Treatment, choose, is_bodiless
@@ -23,12 +22,14 @@ from tracegate.core.rewrite.headers import coding_of, rewritten, stood_in
 from tracegate.core.rewrite.long_body import SuccessBody
 from tracegate.core.rewrite.step import Fate, Step
 from tracegate.core.rewrite.treatment import Treated, treated
-from tracegate.core.terms import Terms
-from tracegate.core.trace import Trace
 from tracegate.errors import MissingTraceError, ReplyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from tracegate.core.head import Headers, ReplyHead
+    from tracegate.core.terms import Terms
+    from tracegate.core.trace import Trace
 
 __all__ = ["Exchange", "Part", "Signal", "Start", "State"]
 

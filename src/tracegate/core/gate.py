@@ -84,7 +84,7 @@ class Gate:
         """Return the trace of a request whose only source is a trace header's *value*, where that is one good id."""
         return Trace(TraceId(value), "header") if self._simple and is_canonical(value) else None
 
-    def decide(  # noqa: PLR0913 - the primitives of one request head
+    def decide(  # noqa: PLR0913, PLR0917 - the primitives of one request head
         self,
         headers: Headers,
         method: str,

@@ -20,7 +20,7 @@ _REFUSED_CODE = "SYS-004-409-TRACE"
 _MESSAGES = {
     "missing_trace_id": "This request has no trace id. Send {header}: <UUID or 32 hex digits>, or a W3C traceparent.",
     "invalid_trace_id_format": "{header} is not a trace id. Send one UUID or 32 hex digits.",
-    "conflicting_trace_id": "This request names more than one trace. Send one id, and a traceparent of the same number.",
+    "conflicting_trace_id": "This request names more than one trace. Send one id, or a traceparent of the same number.",
     "trace_overwrite_refused": "The reply named another trace than the one this request runs under; it was withheld.",
     "trace_id_missing": "Code that requires a trace ran where none was bound.",
 }

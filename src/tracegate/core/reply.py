@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tracegate.core.head import Headers
+if TYPE_CHECKING:
+    from tracegate.core.head import Headers
 
 __all__ = ["Part", "Signal", "Start", "State"]
 

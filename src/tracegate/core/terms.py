@@ -79,7 +79,7 @@ class Terms:
             found = self._with_extras(found, head, trace)
         return found
 
-    def own_headers(  # noqa: PLR0913 - what is known of a request that gets no reply of the application's
+    def own_headers(
         self, error: ErrorObject, request: Headers, kept: Headers, method: str, path: str
     ) -> tuple[Headers, bytes]:
         """Return the head and the body of a reply that the gate itself makes (E1, C6).

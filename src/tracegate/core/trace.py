@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from tracegate.core.trace_id import TraceId
-from tracegate.core.w3c import TraceParent
+if TYPE_CHECKING:
+    from tracegate.core.trace_id import TraceId
+    from tracegate.core.w3c import TraceParent
 
 __all__ = ["Origin", "Trace"]
 

@@ -1,4 +1,4 @@
-"""What leaves instead of an error JSON body? (Clauses D1, D2, D5.)
+"""What leaves instead of an error JSON body? Clauses D1, D2 and D5.
 
 The body is read whole, within the bound, so that its head can still say what it became. A body above the bound is
 marked while it streams.

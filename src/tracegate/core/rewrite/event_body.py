@@ -1,4 +1,4 @@
-"""How does an event stream leave, whatever its content coding? (Clauses D5, D6.)"""
+"""How does an event stream leave, whatever its content coding? Clauses D5 and D6."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which headers may a reply keep when its body changes? (Clause D5; RFC 9110, 9530, 3230.)"""
+"""Which headers may a reply keep when its body changes? Clause D5; RFC 9110, 9530 and 3230."""
 
 from __future__ import annotations
 
@@ -66,5 +66,5 @@ def rewritten(
 
 
 def stood_in(headers: Headers) -> Headers:
-    """Return what stays of *headers* where a body of the gate's own stands in, which brings type and length (D2, D3)."""
+    """Return what stays of *headers* where a body of the gate's own stands in, with type and length (D2, D3)."""
     return [line for line in rewritten(headers, length=None, decoded=True) if line[0].lower() not in _OF_THE_MESSAGE]

@@ -1,4 +1,4 @@
-"""How does a JSON body leave that is marked while it streams? (Clauses D4, D5.)"""
+"""How does a JSON body leave that is marked while it streams? Clauses D4 and D5."""
 
 from __future__ import annotations
 
