@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from tracegate.core.events import Event
+from tracegate.core.ports import Clock, Mint, Sink
 from tracegate.core.trace import Trace
 from tracegate.core.trace_id import TraceId
 
@@ -75,3 +76,10 @@ class Refusing:
 
     def __call__(self, event: Event, /) -> None:
         raise OSError(f"no room for {event.kind}")
+
+
+PORTS: tuple[type[Clock], type[Mint], type[Sink]] = (
+    SteppingClock,
+    CountingMint,
+    Collector,
+)  # the fakes are what is asked for

@@ -1306,3 +1306,36 @@ def test_a_replaced_reply_has_no_trailers() -> None:
     exchange.fail(ValueError())
 
     assert head_of(exchange.take()).trailers is False
+
+
+@pytest.mark.contract("B4", "D5")
+@pytest.mark.parametrize("line", [JSON, SSE])
+def test_where_nothing_is_refused_a_body_in_an_unknown_coding_passes(line: tuple[bytes, bytes]) -> None:
+    """In its coding, with the id in its head, and an event."""
+    coding = (b"content-encoding", b"compress")
+    exchange = opened(Policy(mode="observe"))
+    left = exchange.start(500, [line, coding])
+
+    if left is None:
+        parts = whole(exchange, b"coded")
+        assert parts == [Start(500, [line, coding, ID_LINE]), b"coded", END]
+    else:
+        assert left == [line, coding, ID_LINE]
+        assert exchange.state is State.PASSING
+    assert only(exchange).would_refuse
+
+
+@pytest.mark.contract("D6", "D7")
+def test_an_unfinished_block_leaves_when_the_end_is_certain() -> None:
+    """After the application's return; where it raises instead, the block is dropped."""
+    for raises in (False, True):
+        exchange = _treated()
+        exchange.take()
+        exchange.body(b"data: half", more=False)
+        assert exchange.take() == ()
+        if raises:
+            exchange.fail(ValueError())
+            assert b"half" not in body_of(exchange.take())
+        else:
+            exchange.finish()
+            assert exchange.take() == (b"data: half", END)

@@ -636,3 +636,12 @@ def test_the_quick_way_in_is_shut_where_more_than_headers_decides(policy: Policy
 def test_the_quick_way_in_takes_no_value_but_one_good_id(value: bytes) -> None:
     """What is left over is weighed in full."""
     assert Gate(Policy(), CountingMint()).accept_value(value) is None
+
+
+@pytest.mark.contract("B6")
+@pytest.mark.parametrize("answer", [1, "yes", object()])
+def test_a_predicate_that_says_anything_but_true_trusts_nobody(answer: object) -> None:
+    """A forgotten await opens no door."""
+    policy = Policy(trusted=lambda _peer: answer)  # type: ignore[arg-type, return-value]
+
+    assert admitted(decide(policy, [OWN_LINE])).client_trace_id == OWN

@@ -1,4 +1,7 @@
-"""What does a reply's head say, and would a server send it as it is? (Clause C10.)"""
+"""What does a reply's head say, and would a server send it as it is?
+
+Clause C10.
+"""
 
 from __future__ import annotations
 
@@ -396,3 +399,19 @@ def test_an_iterable_of_the_applications_is_not_changed() -> None:
         legal(lines, reader=reader)
 
     assert lines == [(b"x-a", b" 1 "), (b"x-trace-id", b"t")]
+
+
+@pytest.mark.contract("D1", "D6")
+@pytest.mark.parametrize(
+    ("types", "media"),
+    [
+        ((b"text/plain", b"application/json"), Media.JSON),
+        ((b"application/json", b"text/plain"), Media.JSON),
+        ((b"text/event-stream", b"image/png"), Media.SSE),
+        ((b"image/png", b"text/event-stream"), Media.SSE),
+        ((b"image/png", b"text/plain"), Media.TEXT),
+    ],
+)
+def test_of_two_types_the_one_that_needs_the_trace_counts(types: tuple[bytes, bytes], media: int) -> None:
+    """A client may believe either."""
+    assert legal([(TYPE, value) for value in types]).media == media

@@ -97,6 +97,18 @@ def test_no_rule_matches_a_path_that_was_sent_with_an_encoded_slash() -> None:
     assert not rules.find("/c/d", b"/c%2fd", default=False)
 
 
+@pytest.mark.contract("B4", "B5", "C3")
+def test_a_path_that_may_be_read_in_two_ways_gets_the_value_for_those() -> None:
+    """Where there are rules at all, and where such a value is given."""
+    rules = PathRules({"/a/*": "loose"}, "strict")
+
+    assert (rules.find("/a/b", None, "usual"), rules.find("/b", None, "usual")) == ("loose", "usual")
+    assert rules.find("/a//b", None, "usual") == "strict"
+    assert rules.find("/a/b", b"/a%2Fb", "usual") == "strict"
+    assert PathRules({"/a/*": "loose"}).find("/a//b", None, "usual") == "usual"
+    assert PathRules[str]({}, "strict").find("/a//b", None, "usual") == "usual"
+
+
 def test_rules_are_true_where_there_are_any() -> None:
     """So that a caller can skip the look-up."""
     assert not PathRules({})

@@ -243,3 +243,36 @@ def test_cors_origins_become_rules_for_the_gates_own_replies() -> None:
         b"https://app.example",
     )
     assert rules.headers(b"https://else.example", "X-Trace-Id") == []
+
+
+@pytest.mark.contract("B4", "C3")
+@pytest.mark.parametrize(
+    ("settings", "mode", "on_conflict"),
+    [
+        ({}, "require", "refuse"),
+        ({"mode": "observe", "modes": {"/a": "mint"}}, "mint", "refuse"),
+        ({"mode": "mint", "modes": {"/a": "require"}}, "require", "refuse"),
+        ({"mode": "mint", "modes": {"/a": "observe"}}, "mint", "refuse"),
+        ({"on_conflict": "keep", "on_conflict_paths": {"/a": "refuse"}}, "require", "refuse"),
+        ({"on_conflict": "keep", "on_conflict_paths": {"/a": "keep"}}, "require", "keep"),
+    ],
+)
+def test_a_path_that_may_be_read_in_two_ways_falls_under_the_strictest_rule(
+    settings: dict[str, Any], mode: str, on_conflict: str
+) -> None:
+    """Of those that could be meant."""
+    policy = make_policy(**settings)
+
+    assert policy.mode_rules.find("/a/..", None, policy.mode) == mode
+    assert policy.conflict_rules.find("/a/..", None, policy.on_conflict) == on_conflict
+
+
+@pytest.mark.parametrize(
+    "name", ["Content-Anything", "access-control-x", "Accept", "If-Match", "Proxy-X", "Sec-X", "Host"]
+)
+def test_a_header_of_http_itself_cannot_carry_the_trace(name: str) -> None:
+    """Nor the tenant."""
+    assert faults_of(header=name, tenant_header=name) == (
+        ("header", f"{name!r} has another meaning"),
+        ("tenant_header", f"{name!r} has another meaning"),
+    )

@@ -267,3 +267,9 @@ def test_a_refusal_keeps_all_headers_but_those_of_the_representation() -> None:
 
     assert [line for line in retained([*mixed, *gone])] == [line for line in mixed if line in kept]  # noqa: C416 - a new list
     assert retained(gone) == []
+
+
+@pytest.mark.contract("D2", "E1")
+def test_a_hook_does_not_take_the_place_of_the_original() -> None:
+    """That is the application's own value."""
+    assert shaped(lambda members: {**members, "original": "mine"})[0] == STANDARD

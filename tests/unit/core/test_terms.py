@@ -262,3 +262,19 @@ def test_the_error_event_for_openais_clients_has_an_error_member() -> None:
     assert {name: document[name] for name in ("trace_id", "details", "refused_status")} == {
         "trace_id": OWN, "details": ["trace_overwrite_refused"], "refused_status": 200,
     }  # fmt: skip
+
+
+class Failing:
+    """A CORS layer of the application's that does not work."""
+
+    def headers(self, origin: bytes, trace_header: str, path: str = "") -> list[tuple[bytes, bytes]]:
+        raise KeyError(origin, trace_header, path)
+
+
+@pytest.mark.contract("C1", "C6")
+def test_a_cors_layer_that_fails_takes_nothing_from_the_reply_but_its_headers() -> None:
+    """The error and its id leave."""
+    terms = Terms(Policy(), CountingMint(), b"x-trace-id", Failing())
+    lines, _ = terms.own_headers(error_object(500, OWN_TRACE), [ORIGIN], [], "GET", "/")
+
+    assert lines[-1] == ID_LINE

@@ -264,3 +264,13 @@ def test_nothing_but_white_space_above_the_bound_is_no_object() -> None:
 
     assert isinstance(json.loads(step.data)["original"], str)
     assert step.fate is Fate.END
+
+
+@pytest.mark.contract("B4", "D5")
+@pytest.mark.parametrize("pieces", [(b"x",), (b"x" * 60, b"x" * 60), (b"x" * 99,)])
+def test_where_nothing_is_refused_what_cannot_be_read_leaves_as_it_came(pieces: tuple[bytes, ...]) -> None:
+    """Within and above the bound."""
+    line = (b"content-encoding", b"gzip")
+    body = ErrorBody(OWN_TRACE.id, [JSON, line], 64, Envelope(), keep=True, keep_signed=False, observes=True)
+
+    assert fed(body, *pieces) == Step(b"".join(pieces), [JSON, line], Fate.END, kept=True)

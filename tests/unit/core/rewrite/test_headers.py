@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tracegate.core.rewrite.headers import coding_of, is_signed, rewritten
+from tracegate.core.rewrite.headers import coding_of, is_signed, rewritten, stood_in
 
 Lines = list[tuple[bytes, bytes]]
 
@@ -99,3 +99,13 @@ def test_a_reply_is_signed_where_it_says_what_its_signature_covers() -> None:
     """RFC 9421: without ``Signature-Input`` there is nothing to verify."""
     assert is_signed([(b"a", b"b"), (b"Signature-Input", b"sig=()")])
     assert not is_signed([(b"signature", b"x")])
+
+
+@pytest.mark.contract("D2", "D3")
+def test_where_a_body_of_the_gates_own_stands_in_only_what_is_not_the_bodys_stays() -> None:
+    """Its type, length, coding, framing, digest and signature are gone."""
+    gone = "content-type content-length content-encoding transfer-encoding trailer signature signature-input digest"
+    lines = [(name.encode(), b"x") for name in gone.title().split()]
+    kept = [(b"Retry-After", b"7"), (b"Set-Cookie", b"a=1"), (b"Location", b"/x")]
+
+    assert stood_in([*lines, *kept, (b"etag", b'"1"')]) == kept
