@@ -1,4 +1,4 @@
-"""How does an event stream leave, whatever its content coding? (Clauses D5 to D7.)"""
+"""How does an event stream leave, whatever its content coding? Clauses D5 to D7."""
 
 from __future__ import annotations
 
