@@ -8,7 +8,7 @@ coroutine which ends in a foreign context leaves that context alone (clause G2).
 from __future__ import annotations
 
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from os import urandom
 from typing import TYPE_CHECKING, Protocol
 
@@ -56,10 +56,10 @@ def on_fault(observer: Callable[[str, str | None, str], None]) -> None:
     _fault_observers[:] = [observer]
 
 
-def unbind(bound: Binding, found: Binding | None) -> None:
-    """Bring back *found* where *bound* is current, or a scope that was left open under it; for shells.
+def unbind(bound: Binding, token: Token[Binding | None]) -> None:
+    """Bring back what *token* found where *bound* is current, or a scope that was left open under it; for shells.
 
-    In a foreign context nothing changes.
+    In a context that knows nothing of *bound* nothing changes.
 
     Source: contract clause G2.
     """
@@ -67,7 +67,10 @@ def unbind(bound: Binding, found: Binding | None) -> None:
     while current is not bound and isinstance(current, _Scope):
         current = current.found
     if current is bound:
-        binding.set(found)
+        try:
+            binding.reset(token)
+        except ValueError:  # a copy of the context in which *bound* was set
+            binding.set(None if token.old_value is Token.MISSING else token.old_value)
 
 
 def current_trace() -> Trace | None:
@@ -136,7 +139,7 @@ def trace_scope(trace: Trace | TraceId | str | None = None) -> Iterator[Trace]:
     Source: contract clauses G2 and G3.
     """
     found = binding.get()
-    scope = _Scope(Trace(mint_trace_id(urandom(16)), "minted") if trace is None else _trace_of(trace), found)
+    scope = _Scope(Trace.of(mint_trace_id(urandom(16)), "minted") if trace is None else _trace_of(trace), found)
     binding.set(scope)
     try:
         yield scope.trace
@@ -148,7 +151,7 @@ def trace_scope(trace: Trace | TraceId | str | None = None) -> Iterator[Trace]:
 def _trace_of(trace: Trace | TraceId | str) -> Trace:
     if isinstance(trace, Trace):
         return trace
-    return Trace(trace if isinstance(trace, TraceId) else TraceId.from_text(trace), "scope")
+    return Trace.of(trace if isinstance(trace, TraceId) else TraceId.from_text(trace), "scope")
 
 
 def _report(kind: str, trace_id: str | None, message: str) -> bool:

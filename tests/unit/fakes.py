@@ -26,7 +26,7 @@ OWN = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
 HEX = "4bf92f3577b34da6a3ce929d0e0e4736"
 OTHER = "0af76519-16cd-43dd-8448-eb211c80319c"
 OTHER_HEX = "0af7651916cd43dd8448eb211c80319c"
-OWN_TRACE = Trace(TraceId.from_text(OWN), "header")
+OWN_TRACE = Trace.of(TraceId.from_text(OWN), "header")
 
 
 def minted(count: int) -> str:

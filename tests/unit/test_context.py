@@ -20,7 +20,7 @@ from tracegate.core.trace import Trace
 from tracegate.core.trace_id import TraceId
 from tracegate.errors import InvalidTraceIdError, MissingTraceError, TraceOverwriteError
 
-OTHER_TRACE = Trace(TraceId.from_text(OTHER), "header")
+OTHER_TRACE = Trace.of(TraceId.from_text(OTHER), "header")
 
 
 @pytest.fixture(autouse=True)
@@ -234,11 +234,12 @@ class Shell:
 def test_a_shell_takes_its_binding_back_with_the_scopes_left_open_under_it(depth: int) -> None:
     """However many; one that is left later changes nothing."""
     found, bound = Shell(), Shell()
-    binding.set(bound)
+    binding.set(found)
+    token = binding.set(bound)
     scopes = [trace_scope(OTHER) for _ in range(depth)]
     for scope in scopes:
         scope.__enter__()
-    unbind(bound, found)
+    unbind(bound, token)
     assert binding.get() is found
     for scope in reversed(scopes):
         scope.__exit__(None, None, None)
@@ -249,17 +250,35 @@ def test_a_shell_takes_its_binding_back_with_the_scopes_left_open_under_it(depth
 def test_a_shell_leaves_a_foreign_context_alone() -> None:
     """Whatever is bound there: another exchange, a scope under that, a scope of a job's, nothing."""
     bound, foreign = Shell(), Shell()
-    unbind(bound, None)
+    token = contextvars.copy_context().run(binding.set, bound)
+    unbind(bound, token)
     assert binding.get() is None
     with trace_scope(OTHER):
-        unbind(bound, None)
+        unbind(bound, token)
         assert here() == OTHER
     binding.set(foreign)
-    unbind(bound, None)
+    unbind(bound, token)
     assert binding.get() is foreign
     with trace_scope(OTHER):
-        unbind(bound, None)
+        unbind(bound, token)
         assert here() == OTHER
+
+
+@pytest.mark.contract("G2")
+@pytest.mark.parametrize("bound_before", [True, False])
+def test_a_shell_takes_its_binding_back_in_a_copy_of_its_context(*, bound_before: bool) -> None:
+    """Where the application ends in another task's context, which has copied the binding."""
+    found, bound = Shell(), Shell()
+    if bound_before:
+        binding.set(found)
+    token = binding.set(bound)
+
+    def end() -> object:
+        unbind(bound, token)
+        return binding.get()
+
+    assert contextvars.copy_context().run(end) is (found if bound_before else None)
+    assert binding.get() is bound
 
 
 # Generators, tasks, threads

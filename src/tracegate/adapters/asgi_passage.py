@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from tracegate.adapters.asgi_reply import Reply
 from tracegate.adapters.asgi_scope import MARK, exchange_of, is_cancellation
 from tracegate.core.reply import State
@@ -21,14 +19,19 @@ if TYPE_CHECKING:
     from tracegate.core.exchange import Exchange
     from tracegate.core.trace import Trace
 
-__all__ = ["NOTHING", "Passage", "exchange_in"]
+__all__ = ["FRESH", "Passage", "exchange_in"]
 
 _NO_LENGTH = -1
-NOTHING: Message = {"type": ""}
+_END = 1
+_NOTHING: Message = {"type": ""}
+FRESH = _NOTHING, None, None, 0, _NO_LENGTH, False
+"""What a new passage's last, reply, forward, status, left and gone are."""
 
 
-class Passage(msgspec.Struct, eq=False):
+class Passage:
     """What the application gets as ``send`` and ``receive``. Neither is a coroutine function where a message passes.
+
+    One is made for each request, and has no ``__init__``: the gate sets every attribute itself, in a third of the time.
 
     Attributes:
         shell: What serves.
@@ -36,22 +39,39 @@ class Passage(msgspec.Struct, eq=False):
         scope: The server's scope.
         server_receive: The server's ``receive``.
         server_send: The server's ``send``.
-        last: The last message that the application sent. In a list, because it is set for each message of a stream: a
-            list's item is set in a fifth of the time of a Struct's attribute.
+        last: The last message of a reply without a declared length, or of one that needs more; else an empty one.
         reply: The reply that needs more than the trace header, or None.
+        forward: What takes the messages after a head that passed, or None.
+        status: The status of the head that passed, or 0.
+        left: What the body still owes its declared length, its end counted as one byte more; or -1.
+        gone: Whether the client left.
     """
+
+    __slots__ = (
+        "forward",
+        "gone",
+        "last",
+        "left",
+        "reply",
+        "scope",
+        "server_receive",
+        "server_send",
+        "shell",
+        "status",
+        "trace",
+    )
 
     shell: Shell
     trace: Trace
     scope: Scope
     server_receive: Receive
     server_send: Send
-    last: list[Message]
-    reply: Reply | None = None
-    _forward: Send | None = None
-    _status: int | None = None  # once a head has passed
-    _left: int = _NO_LENGTH
-    _gone: bool = False
+    last: Message
+    reply: Reply | None
+    forward: Send | None
+    status: int
+    left: int
+    gone: bool
 
     @property
     def exchange(self) -> Exchange:
@@ -60,30 +80,38 @@ class Passage(msgspec.Struct, eq=False):
 
     def send(self, message: Message) -> Awaitable[None]:
         """Take one message; the awaitable is the server's own where it passes."""
-        self.last[0] = message
-        forward = self._forward
+        forward = self.forward
         if forward is not None:
+            self.last = message
             return forward(message)
-        send, kind = self.server_send, message["type"]  # names: CPython 3.11 is slow to call what an attribute holds
-        if self._status is None:
-            status, headers, terms = message.get("status"), message.get("headers"), self.shell.terms
-            if type(status) is int and status in terms.plain and type(headers) is list and "trailers" not in message:
+        # A name for what is called: CPython 3.11 is slow to call what an attribute holds.
+        send, kind = self.server_send, message["type"]
+        if self.status:
+            if kind == "http.response.body":
+                left = self.left - len(message["body"]) if "body" in message else self.left
+                if "more_body" in message and message["more_body"]:  # noqa: RUF019 - half of what `get` takes
+                    fits = left > 0
+                else:
+                    left -= _END
+                    fits = left == 0
+                if fits:
+                    self.left = left
+                    return send(message)
+        elif kind == "http.response.start" and "headers" in message and "trailers" not in message:
+            terms, status, headers = self.shell.terms, message["status"], message["headers"]
+            if status in terms.plain and type(status) is int and type(headers) is list:
                 length = terms.heads.glance(headers)
-                if length is not None and kind == "http.response.start":
-                    self._status = status
+                if length is not None:
+                    self.status = status
                     if length < 0 or self.scope["method"] == "HEAD":
                         # Over HTTP/1.1 nothing but a body can follow a head; over HTTP/2 trailers can, unannounced.
-                        self._forward = send if self.scope.get("http_version") in _ONE else self._checked
+                        self.forward = send if self.scope.get("http_version") in _ONE else self._checked
                     else:
-                        self._left = length
+                        self.left = length + _END
                     passed: Message = message.copy()  # type: ignore[attr-defined]  # a dict, as ASGI demands
-                    passed["headers"] = [*headers, (terms.header, self.trace.id.raw)]
+                    passed["headers"] = [*headers, (terms.header, self.trace.raw)]
                     return send(passed)
-        elif kind == "http.response.body":
-            left = self._left - len(message["body"]) if "body" in message else self._left
-            if left == 0 or (left > 0 and message.get("more_body")):
-                self._left = left
-                return send(message)
+        self.last = message
         return self._slow().send(message)
 
     def _checked(self, message: Message) -> Awaitable[None]:
@@ -100,7 +128,7 @@ class Passage(msgspec.Struct, eq=False):
                 return ended
         message = await self.server_receive()
         if message["type"] == "http.disconnect":
-            self._gone = True
+            self.gone = True
             if self.reply is not None:
                 self.reply.exchange.gone = True
         return message
@@ -110,31 +138,36 @@ class Passage(msgspec.Struct, eq=False):
         if is_cancellation(error):
             if self.reply is not None:
                 self.reply.abandon()
-        elif not self._is_whole():
+        elif not self.is_whole():
             await self._slow().fail(error)
 
     async def finish(self) -> None:
         """End the reply after the application returned."""
-        if not self._is_whole():
-            await self._slow().finish()
+        await self._slow().finish()
 
-    def _is_whole(self) -> bool:
+    def is_whole(self) -> bool:
         """Return whether a reply that passed straight through has ended."""
-        passes = self._status is not None if self.reply is None else self.reply.exchange.state is State.PASSING
-        return passes and _was_last(self.last[0])
+        if self.left != _NO_LENGTH:
+            return not self.left
+        passes = self.status > 0 if self.reply is None else self.reply.exchange.state is State.PASSING
+        return passes and _was_last(self.last)
 
     def _slow(self) -> Reply:
         if self.reply is None:
             exchange = exchange_of(self.shell, self.scope, self.trace)
-            exchange.gone = self._gone
-            if self._status is not None:
-                exchange.adopt(self._status, self._left)
+            exchange.gone = self.gone
+            if self.left == 0:
+                self.last = _ENDED
+            if self.status:
+                exchange.adopt(self.status, self.left if self.left <= 0 else self.left - _END)
+                self.left = _NO_LENGTH
             self.reply = Reply(exchange, self.server_send, self.shell, self.scope)
-            self._forward = self.reply.send
+            self.forward = self.reply.send
         return self.reply
 
 
 _ONE = ("1.1", "1.0")
+_ENDED: Message = {"type": "http.response.body"}
 
 
 def _was_last(message: Message) -> bool:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from tracegate.core.admission import inbound_event, refusal_reply
 from tracegate.core.exchange import Exchange
+from tracegate.core.gate import Refused
 from tracegate.core.head import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tracegate.core.events import Event
-    from tracegate.core.gate import Refused
     from tracegate.core.head import Headers
     from tracegate.core.terms import Terms
     from tracegate.core.trace import Trace
@@ -32,12 +32,11 @@ __all__ = [
     "Scope",
     "Send",
     "Shell",
-    "decide",
+    "admit",
     "exchange_of",
     "is_cancellation",
     "readable",
     "record",
-    "refuse",
 ]
 
 Message = MutableMapping[str, Any]
@@ -75,7 +74,16 @@ class Shell:
     accept: Callable[[Headers], Trace | None]
 
 
-def decide(shell: Shell, scope: Scope, headers: Headers) -> Trace | Refused:
+async def admit(shell: Shell, scope: Scope, headers: Headers, receive: Receive, send: Send) -> Trace | None:
+    """Return the trace of a request that is let in, after a closer look; None where it was refused, and answered."""
+    decision = _decide(shell, scope, headers)
+    if isinstance(decision, Refused):
+        await _refuse(shell, decision, scope, headers, receive, send)
+        return None
+    return decision
+
+
+def _decide(shell: Shell, scope: Scope, headers: Headers) -> Trace | Refused:
     """Return the gate's decision on *scope*; an inbound fault is recorded."""
     method, path, raw_path = scope.get("method", "GET"), scope.get("path", ""), scope.get("raw_path")
     client = scope.get("client")
@@ -93,7 +101,7 @@ def exchange_of(shell: Shell, scope: Scope, trace: Trace, transport: str = "http
     return Exchange(shell.terms, trace, method, path, scope.get("headers", []), raw_path, transport)
 
 
-async def refuse(  # noqa: PLR0913, PLR0917 - ASGI's three, and what was decided about them
+async def _refuse(  # noqa: PLR0913, PLR0917 - ASGI's three, and what was decided about them
     shell: Shell, refused: Refused, scope: Scope, headers: Headers, receive: Receive, send: Send
 ) -> None:
     """Answer a request that may not get in; a handshake by a denial where the server offers it (clause C1)."""

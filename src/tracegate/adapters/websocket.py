@@ -101,8 +101,7 @@ async def serve_websocket(shell: Shell, trace: Trace, scope: Scope, receive: Rec
             exchange.gone = True
         return message
 
-    found = binding.get()
-    binding.set(exchange)
+    token = binding.set(exchange)
     try:
         await shell.app(scope, incoming, handshake.send)
     except BaseException as error:
@@ -115,4 +114,4 @@ async def serve_websocket(shell: Shell, trace: Trace, scope: Scope, receive: Rec
         if handshake.unanswered:
             await reply.finish()
     finally:
-        unbind(exchange, found)
+        unbind(exchange, token)

@@ -65,7 +65,7 @@ class Passage(msgspec.Struct, eq=False):
             length = self.shell.plain_heads.length_of(status, headers)
             if length is not None:
                 self._length = length
-                self._head = (status, [*headers, (self.shell.header, self.trace.id.raw.decode())])
+                self._head = (status, [*headers, (self.shell.header, self.trace.raw.decode())])
                 return self.write
         self.reply.start(status, headers, exc_info)
         return self.write

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from tracegate.core.trace import Trace
-from tracegate.core.trace_id import TraceId, is_canonical, parse_trace_id
+from tracegate.core.trace_id import DIGITS_TO_ZERO, NIL, TraceId, is_canonical, parse_trace_id
 from tracegate.core.w3c import TraceParent, parse_traceparent, parse_tracestate
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tracegate.core.head import Headers
     from tracegate.core.policy import Mode, Policy
     from tracegate.core.ports import Mint
+    from tracegate.core.trace import Origin
 
 __all__ = ["Gate", "Refused"]
 
@@ -51,38 +52,23 @@ class Gate:
     Args:
         policy: The operator's decisions.
         mint: Makes the ids that B4, B6 and E3 ask for.
+
+    Attributes:
+        accept: Returns the trace of a request that has one good id and nothing to weigh, in one pass over its raw
+            header lines (names lower-case, as ASGI demands); else None.
     """
 
     def __init__(self, policy: Policy, mint: Mint) -> None:
         self.policy = policy
         self._mint = mint
         self._header = policy.header.lower().encode("ascii")
-        self._least = min(self._header, b"traceparent")
         self._simple = policy.trusted is None and policy.query_parameter is None
+        self.accept = _acceptance(self._header) if self._simple else _accept_none
         self._trusts = _trust(policy)
-
-    def accept(self, headers: Headers) -> Trace | None:
-        """Return the trace of a request that has one good id and nothing to weigh, in one pass; else None.
-
-        Args:
-            headers: Raw header lines, names lower-case as ASGI demands.
-        """
-        if not self._simple:
-            return None
-        own, least, found = self._header, self._least, None
-        for name, value in headers:
-            if name >= least:  # one comparison for most of them
-                if name == own:
-                    if found is not None:
-                        return None
-                    found = value
-                elif name == b"traceparent":
-                    return None
-        return Trace(TraceId(found), "header") if found is not None and is_canonical(found) else None
 
     def accept_value(self, value: bytes) -> Trace | None:
         """Return the trace of a request whose only source is a trace header's *value*, where that is one good id."""
-        return Trace(TraceId(value), "header") if self._simple and is_canonical(value) else None
+        return Trace(value, "header") if self._simple and is_canonical(value) else None
 
     def decide(  # noqa: PLR0913, PLR0917 - the primitives of one request head
         self,
@@ -111,30 +97,60 @@ class Gate:
         ids = [parse_trace_id(member, formats) for member in (*named, *asked)]
         if not self._trusts(peer):
             client = next((found.text for found in ids if found is not None), parent and parent.trace_id)
-            return Trace(self._mint.trace_id(), "minted", parent, state, client_trace_id=client)
+            return Trace.of(
+                self._mint.trace_id(), "minted", traceparent=parent, tracestate=state, client_trace_id=client
+            )
 
         good = [found for found in ids if found is not None]
         detail = _fault(ids, good, parent, parent_may_differ=self.policy.traceparent_mismatch == "parent")
         if detail is None and good:
             other = parent.trace_id if parent is not None and parent.number != good[0].number else None
-            return Trace(good[0], "header" if named else "query", parent, state, parent_trace_id=other)
+            origin: Origin = "header" if named else "query"
+            return Trace.of(good[0], origin, traceparent=parent, tracestate=state, parent_trace_id=other)
         if detail is None and parent is not None:
-            return Trace(TraceId(parent.trace_id.encode("ascii")), "traceparent", parent, state)
+            return Trace(parent.trace_id.encode("ascii"), "traceparent", "", parent, state)
 
         mode = self.mode_of(path, raw_path)
         if detail is None:
             exempt = _is_preflight(headers, method) or self.policy.exempt_rules.find(path, raw_path, default=False)
             if exempt or mode == "mint":
-                return Trace(self._mint.trace_id(), "minted")
+                return Trace.of(self._mint.trace_id(), "minted")
             detail = "missing_trace_id"
         rejected = _shown((*named, *asked), parent)
         if mode == "observe":
-            return Trace(self._mint.trace_id(), "minted", fault=detail, rejected=rejected)
-        return Refused(detail, Trace(self._mint.trace_id(), "minted"), rejected)
+            return Trace.of(self._mint.trace_id(), "minted", fault=detail, rejected=rejected)
+        return Refused(detail, Trace.of(self._mint.trace_id(), "minted"), rejected)
 
     def mode_of(self, path: str, raw_path: bytes | None) -> Mode:
         """Return the mode in force for a path (B4)."""
         return self.policy.mode_rules.find(path, raw_path, self.policy.mode)
+
+
+def _acceptance(own: bytes) -> Callable[[Headers], Trace | None]:
+    """Return :attr:`Gate.accept` for the trace header *own*. A closure, whose names are nearer than attributes."""
+    least = min(own, b"traceparent")
+
+    def accept(headers: Headers) -> Trace | None:
+        found = None
+        for name, value in headers:
+            if name >= least:  # one comparison for most of them
+                if name == own:
+                    if found is not None:
+                        return None
+                    found = value
+                elif name == b"traceparent":
+                    return None
+        if found is not None:
+            zeros = found.translate(DIGITS_TO_ZERO)  # is_canonical(), in place
+            if zeros in NIL and zeros != found:
+                return Trace(found, "header")
+        return None
+
+    return accept
+
+
+def _accept_none(_headers: Headers) -> None:
+    """Leave every request to :meth:`Gate.decide`."""
 
 
 def _fault(

@@ -72,7 +72,7 @@ class Terms:
 
     def marked(self, head: ReplyHead, lines: Headers, trace: Trace) -> Headers:
         """Return *lines* with the trace header on them, exactly once, in a new list (C1, C6, C7)."""
-        found = lines if head.trace_values else [*lines, (self.header, trace.id.raw)]
+        found = lines if head.trace_values else [*lines, (self.header, trace.raw)]
         if head.cors:
             found = merge_expose(found, self.header)
         if self._extras:
@@ -100,7 +100,7 @@ class Terms:
             lines.append((b"content-length", b"%d" % len(body)))
         if value_of(kept, b"cache-control") is None:
             lines.append((b"cache-control", b"no-store"))
-        lines.append((self.header, error.trace.id.raw))
+        lines.append((self.header, error.trace.raw))
         origin = value_of(request, b"origin")
         if value_of(kept, b"access-control-allow-origin") is not None:
             lines = merge_expose(lines, self.header)

@@ -83,12 +83,12 @@ Source: contract clause A3; the ULID specification; AWS, "Request tracing for yo
 
 _ENTROPY_BYTES: Final = 16
 _LONGEST: Final = 128
-_NIL: Final = (b"00000000-0000-0000-0000-000000000000", b"00000000000000000000000000000000")
-_NIL_ELSEWHERE: Final = (*_NIL, b"Root=1-00000000-000000000000000000000000", b"00000000000000000000000000")
+NIL: Final = (b"00000000-0000-0000-0000-000000000000", b"00000000000000000000000000000000")
+_NIL_ELSEWHERE: Final = (*NIL, b"Root=1-00000000-000000000000000000000000", b"00000000000000000000000000")
 """Zero is no trace id in any spelling, and must not get in as an opaque token either."""
 
 # With every hex digit made a zero, a canonical spelling is a nil one: the hot path's grammar, in a quarter of its time.
-_DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789abcdefABCDEF", b"0" * 21)
+DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789abcdefABCDEF", b"0" * 21)
 
 
 class TraceId(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -179,8 +179,8 @@ def is_canonical(raw: bytes) -> bool:
 
     Source: contract clause A3; RFC 9562 section 4.
     """
-    zeros = raw.translate(_DIGITS_TO_ZERO)
-    return zeros in _NIL and zeros != raw
+    zeros = raw.translate(DIGITS_TO_ZERO)
+    return zeros in NIL and zeros != raw
 
 
 def parse_trace_id(raw: bytes, formats: tuple[str, ...] = ()) -> TraceId | None:

@@ -156,7 +156,7 @@ def test_the_context_is_left_as_it_was_found() -> None:
         trace_scope(OTHER).__enter__()
 
     gate: Any = TraceGate(application, runtime=Runtime(Policy()))
-    trace = Trace(TraceId.from_text(OWN), "header")
+    trace = Trace.of(TraceId.from_text(OWN), "header")
     outer = Exchange(gate.shell.terms, trace, "GET", "/", [])
     scope = {"type": "http", "wsgi_environ": {"tracegate.exchange": outer}, "state": {"a": 1}}
     before = dict(scope)

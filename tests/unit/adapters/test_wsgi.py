@@ -215,7 +215,7 @@ def test_a_gate_behind_a_gate_adds_nothing() -> None:
 
 def exchange(gate: TraceGate, path: str, method: str = "GET") -> Exchange:
     """Return the exchange of an ASGI gate for a request."""
-    return Exchange(gate.terms, Trace(TraceId.from_text(OTHER), "header"), method, path, [])
+    return Exchange(gate.terms, Trace.of(TraceId.from_text(OTHER), "header"), method, path, [])
 
 
 @pytest.mark.contract("B8")

@@ -104,7 +104,7 @@ def test_a_refusal_is_one_event(detail: str, kind: str, message: str) -> None:
 @pytest.mark.parametrize(("detail", "kind", "message"), DETAILS)
 def test_what_was_only_observed_is_an_event_that_says_so(detail: str, kind: str, message: str) -> None:
     """A warning, with no status yet, and ``would_refuse``."""
-    trace = Trace(OWN_TRACE.id, "minted", fault=detail, rejected="" if detail == "missing_trace_id" else "'bad'")
+    trace = Trace.of(OWN_TRACE.id, "minted", fault=detail, rejected="" if detail == "missing_trace_id" else "'bad'")
     event = inbound_event(trace, "observe", "GET")
 
     assert event is not None
@@ -117,4 +117,4 @@ def test_what_was_only_observed_is_an_event_that_says_so(detail: str, kind: str,
 @pytest.mark.parametrize("origin", ["header", "traceparent", "query", "minted"])
 def test_a_request_without_a_fault_is_no_event(origin: str) -> None:
     """Minted for an exempt path, say."""
-    assert inbound_event(Trace(OWN_TRACE.id, origin), "mint", "GET") is None  # type: ignore[arg-type]
+    assert inbound_event(Trace.of(OWN_TRACE.id, origin), "mint", "GET") is None  # type: ignore[arg-type]

@@ -676,7 +676,7 @@ def test_what_stopped_a_reply_is_in_its_event() -> None:
 @pytest.mark.contract("F2", "B2", "B6")
 def test_an_event_of_a_reply_says_all_that_the_exchange_knows() -> None:
     """The ids kept aside, the method, the transport, the mode."""
-    trace = Trace(OWN_TRACE.id, "minted", client_trace_id="client", parent_trace_id="parent")
+    trace = Trace.of(OWN_TRACE.id, "minted", client_trace_id="client", parent_trace_id="parent")
     terms = Terms(Policy(modes={"/edge/*": "mint"}), CountingMint(), b"x-trace-id")
     exchange = Exchange(terms, trace, "POST", "/edge/x", [], transport="websocket")
     exchange.start(200, [OTHER_LINE])

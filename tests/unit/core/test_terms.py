@@ -41,7 +41,7 @@ def marked(policy: Policy, lines: Lines, trace: Trace = OWN_TRACE, header: bytes
 @pytest.mark.contract("C1", "C8")
 def test_a_head_gets_the_trace_header_behind_its_own_lines() -> None:
     """As the protocol spells its name, and as the caller spelled the id."""
-    upper = Trace(TraceId.from_text(OWN.upper()), "header")
+    upper = Trace.of(TraceId.from_text(OWN.upper()), "header")
 
     assert marked(Policy(), [(b"a", b"b")]) == [(b"a", b"b"), ID_LINE]
     assert marked(Policy(), [], upper, b"X-Trace-Id") == [(b"X-Trace-Id", OWN.upper().encode())]
@@ -81,13 +81,13 @@ PARENT = TraceParent(HEX, "00f067aa0ba902b7", 3)
     ("trace", "value"),
     [
         (OWN_TRACE, f"00-{HEX}-{OWN_TAIL}-00"),
-        (Trace(OWN_TRACE.id, "header", PARENT), f"00-{HEX}-00f067aa0ba902b7-03"),
-        (Trace(TraceId.from_text("1" + "0" * 31), "header"), f"00-1{'0' * 31}-1{'0' * 15}-00"),
+        (Trace.of(OWN_TRACE.id, "header", traceparent=PARENT), f"00-{HEX}-00f067aa0ba902b7-03"),
+        (Trace.of(TraceId.from_text("1" + "0" * 31), "header"), f"00-1{'0' * 31}-1{'0' * 15}-00"),
     ],
 )
 def test_the_opt_in_headers_name_the_trace_as_w3c_does(trace: Trace, value: str) -> None:
     """With the caller's span and flags, else with a span that is not zero."""
-    plain = [(b"x-trace-id", trace.id.raw)]
+    plain = [(b"x-trace-id", trace.raw)]
 
     assert marked(Policy(traceresponse=True), [], trace) == [*plain, (b"traceresponse", value.encode())]
     assert marked(Policy(server_timing=True), [], trace) == [

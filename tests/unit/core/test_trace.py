@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from typing import TYPE_CHECKING
+
+import msgspec
 import pytest
 
 from tests.unit.fakes import HEX, OTHER, OWN
 from tracegate.core.trace import Trace
 from tracegate.core.trace_id import TraceId
 from tracegate.core.w3c import TraceParent
+from tracegate.errors import InvalidTraceIdError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def trace(spelled: str, **facts: object) -> Trace:
     """Return a trace of that spelling."""
-    return Trace(TraceId.from_text(spelled), **{"origin": "header", **facts})  # type: ignore[arg-type]
+    return Trace.of(TraceId.from_text(spelled), **{"origin": "header", **facts})  # type: ignore[arg-type]
 
 
 @pytest.mark.contract("A1", "A2")
@@ -53,3 +62,25 @@ def test_a_trace_cannot_be_changed() -> None:
 
     with pytest.raises(AttributeError):
         bound.fault = "x"  # type: ignore[misc]
+
+
+@pytest.mark.contract("A1")
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda bound: pickle.loads(pickle.dumps(bound))])  # noqa: S301 - our own
+def test_a_copy_of_a_trace_says_the_same(again: Callable[[Trace], Trace]) -> None:
+    """Spelling, format, origin and what else is known."""
+    parent = TraceParent(HEX, "00f067aa0ba902b7", 1)
+    bound = Trace(b"order-4711", "traceparent", "opaque", parent, "a=1", rejected="'x'")
+
+    found = again(bound)
+
+    assert msgspec.structs.asdict(found) == msgspec.structs.asdict(bound)
+    assert found.id.spelled_in == "opaque"
+
+
+@pytest.mark.contract("A1")
+def test_a_trace_is_not_unpickled_from_what_is_no_trace_id() -> None:
+    """Its id is parsed again."""
+    pickled = pickle.dumps(trace(OWN))
+
+    with pytest.raises(InvalidTraceIdError):
+        pickle.loads(pickled.replace(OWN.encode(), b"x" * len(OWN)))  # noqa: S301 - our own
