@@ -324,6 +324,34 @@ def test_nothing_is_sent_after_the_application_was_cancelled(
     assert len(scene.sent) == scene.at_return
 
 
+@pytest.mark.contract("C4", "D7")
+@pytest.mark.parametrize("at", ["returns", "raises"])
+def test_nothing_is_sent_after_a_cancellation_while_the_end_is_on_its_way(at: str) -> None:
+    """The application is through, and the client slow, when the server gives the request up."""
+
+    async def play(send: Send) -> None:
+        await send(start(200, STREAM))
+        await send(body(b"", more=True))
+        if at == "raises":
+            raise ValueError
+
+    async def main() -> None:
+        serving = asyncio.create_task(scene.serve())
+
+        async def give_up(_message: Message) -> None:
+            serving.cancel()
+            await asyncio.sleep(0)
+
+        scene.before_send = give_up
+        await serving
+        await asyncio.sleep(0.05)
+
+    scene = Scene(play)
+    asyncio.run(main())
+    assert isinstance(scene.raised, asyncio.CancelledError)
+    assert len(scene.sent) == scene.at_return == 0
+
+
 @pytest.mark.contract("C4")
 def test_the_applications_exception_is_not_masked_by_a_client_that_left() -> None:
     """Error trackers see what the application raised, though the held start found nobody."""

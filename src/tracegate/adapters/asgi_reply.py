@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tracegate.adapters.asgi_file import read_path, read_range
 from tracegate.adapters.asgi_outbox import Outbox
-from tracegate.adapters.asgi_scope import record
+from tracegate.adapters.asgi_scope import is_cancellation, record
 from tracegate.core.reply import Signal, Start, State
 from tracegate.errors import ReplyAbortedError, ReplyError
 
@@ -253,10 +253,16 @@ class Reply:
             self.exchange.gone = True
 
     async def _close(self) -> None:
-        await self.flush()
-        if self._expiry is not None:
-            await self._expiry
-        await self._outbox.settle()
+        """Return when all has left; where that is cancelled, nothing more leaves (C4)."""
+        try:
+            await self.flush()
+            if self._expiry is not None:
+                await self._expiry
+            await self._outbox.settle()
+        except BaseException as error:
+            if is_cancellation(error):
+                self.abandon()
+            raise
 
 
 _FILES = ("http.response.pathsend", "http.response.zerocopysend")
