@@ -17,7 +17,7 @@ from tracegate.core.trace_id import TraceId, mint_trace_id
 from tracegate.errors import MissingTraceError, TraceOverwriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 __all__ = ["Binding", "bind_trace", "binding", "current_trace", "on_fault", "require_trace", "trace_scope", "unbind"]
 
@@ -124,7 +124,7 @@ def bind_trace(trace: Trace | TraceId | str) -> Trace:
 
 
 @contextmanager
-def trace_scope(trace: Trace | TraceId | str | None = None) -> Iterator[Trace]:
+def trace_scope(trace: Trace | TraceId | str | None = None) -> Generator[Trace]:
     """Open a scope for a job, and leave the context as it was found.
 
     Args:

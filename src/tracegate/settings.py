@@ -11,7 +11,7 @@ import os
 import tomllib
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tracegate.core.policy import Policy
 from tracegate.errors import ConfigurationError
@@ -91,12 +91,12 @@ def _file_table(config: str | None, faults: list[tuple[str, str]]) -> Mapping[st
     except (OSError, ValueError) as error:
         faults.append((_CONFIG if config else "pyproject.toml", f"cannot be read: {error}"))
         return {}
-    tools = document.get("tool", {})
-    table = tools.get("tracegate", {}) if isinstance(tools, dict) else tools
+    tools: Any = document.get("tool", {})
+    table: object = cast("dict[str, object]", tools).get("tracegate", {}) if isinstance(tools, dict) else tools
     if not isinstance(table, dict):
         faults.append(("tool.tracegate", "must be a table"))
         return {}
-    return table
+    return cast("dict[str, object]", table)
 
 
 def _read(name: str, annotation: object, value: object) -> object:
@@ -106,7 +106,7 @@ def _read(name: str, annotation: object, value: object) -> object:
         ValueError: A string does not say what the field needs.
     """
     if isinstance(value, list):
-        return tuple(value)
+        return tuple(cast("list[object]", value))
     if not isinstance(value, str):
         return value
     kind = str(annotation).partition("[")[0]
@@ -122,7 +122,7 @@ def _items(value: str) -> tuple[str, ...]:
 
 
 def _pairs(value: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for item in _items(value):
         rule, equals, choice = item.rpartition("=")
         if not equals:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tracegate.adapters.asgi_scope import Application, Receive, Scope, Send
     from tracegate.core.cors import CorsLayer
+    from tracegate.core.head import Headers
     from tracegate.core.policy import Policy
     from tracegate.runtime import Runtime
 
@@ -74,7 +75,7 @@ class TraceGate:
             return await app(scope, receive, send)
         if ENVIRON in scope and (outer := outer_exchange(scope)) is not None:
             return await serve_bridged(app, outer, scope, receive, send)
-        headers = scope["headers"] if "headers" in scope else ()  # noqa: SIM401 - half of what `get` takes
+        headers: Headers = scope["headers"] if "headers" in scope else _NONE  # noqa: SIM401 - half of what `get` takes
         if type(headers) is not list:
             scope = readable(scope)
             headers = scope["headers"]
@@ -86,7 +87,7 @@ class TraceGate:
         state = scope.get("state")
         inner["state"] = {**state, STATE_KEY: trace} if state else {STATE_KEY: trace}
         if kind == "websocket":
-            return await serve_websocket(shell, trace, inner, receive, send)
+            return await serve_websocket(shell, trace, inner, receive, send)  # pyright: ignore[reportUnknownArgumentType]
 
         inner[MARK] = passage = Passage()
         passage.shell, passage.trace, passage.scope = shell, trace, scope
@@ -94,7 +95,7 @@ class TraceGate:
         passage.last, passage.reply, passage.forward, passage.status, passage.left, passage.gone = FRESH
         token = binding.set(passage)
         try:
-            await app(inner, passage.receive, passage.send)
+            await app(inner, passage.receive, passage.send)  # pyright: ignore[reportUnknownArgumentType] - as above
         except BaseException as error:
             await passage.stop(error)
             raise
@@ -110,3 +111,4 @@ class TraceGate:
 
 
 _OWN = frozenset(("app", "shell"))
+_NONE: Any = ()

@@ -26,7 +26,8 @@ def outer_exchange(scope: Scope) -> Exchange | None:
 
 async def serve_bridged(app: Application, outer: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
     """Run *app* under the trace of the *outer* gate, which sees to the reply: this one adds nothing."""
-    inner = {**scope, MARK: outer, "state": {**(scope.get("state") or {}), STATE_KEY: outer.trace}}
+    state: dict[str, object] = scope.get("state") or {}
+    inner: Scope = {**scope, MARK: outer, "state": {**state, STATE_KEY: outer.trace}}
     token = binding.set(outer)  # the bridge may have come here from another thread
     try:
         await app(inner, receive, send)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from tracegate.adapters.asgi_scope import Message, Receive, Scope, Send, Shell
     from tracegate.core.exchange import Exchange
+    from tracegate.core.head import Headers
     from tracegate.core.trace import Trace
 
 __all__ = ["FRESH", "Passage", "exchange_in"]
@@ -98,7 +99,8 @@ class Passage:
                     self.left = left
                     return send(message)
         elif kind == "http.response.start" and "headers" in message and "trailers" not in message:
-            terms, status, headers = self.shell.terms, message["status"], message["headers"]
+            terms, status = self.shell.terms, message["status"]
+            headers: Headers = message["headers"]
             if status in terms.plain and type(status) is int and type(headers) is list:
                 length = terms.heads.glance(headers)
                 if length is not None:
@@ -110,7 +112,7 @@ class Passage:
                         self.left = length + _END
                     passed: Message = message.copy()  # type: ignore[attr-defined]  # a dict, as ASGI demands
                     passed["headers"] = [*headers, (terms.header, self.trace.raw)]
-                    return send(passed)
+                    return send(passed)  # pyright: ignore[reportUnknownArgumentType] - as above
         self.last = message
         return self._slow().send(message)
 

@@ -206,7 +206,7 @@ class Reply:
         while parts:
             part = parts.popleft()
             if isinstance(part, Start):
-                known = {} if self.exchange.state is State.REPLACED else self._start
+                known: Message = {} if self.exchange.state is State.REPLACED else self._start
                 head: Message = {**known, "type": self._start_type, "status": part.status, "headers": part.headers}
                 if not part.trailers:
                     head.pop("trailers", None)

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tracegate.core.admission import inbound_event, refusal_reply
 from tracegate.core.exchange import Exchange
@@ -131,7 +131,7 @@ def readable(scope: Scope) -> Scope:
 def is_cancellation(error: BaseException) -> bool:
     """Return whether *error* says that the task is to stop, and not that the application failed (clause C4)."""
     if isinstance(error, BaseExceptionGroup):
-        return all(is_cancellation(each) for each in error.exceptions)
+        return all(map(is_cancellation, cast("BaseExceptionGroup[BaseException]", error).exceptions))
     if isinstance(error, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)):
         return True
     trio = sys.modules.get("trio")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -44,7 +44,7 @@ def _run(chosen: argparse.Namespace) -> int:
 
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "-"
+        return ", ".join(map(str, cast("tuple[object, ...]", value))) or "-"
     if isinstance(value, dict):
-        return ", ".join(f"{rule}={choice}" for rule, choice in value.items()) or "-"
+        return ", ".join(f"{rule}={choice}" for rule, choice in cast("dict[str, str]", value).items()) or "-"
     return "-" if value in (None, "") else str(value)

@@ -157,8 +157,7 @@ class HeadReader:
             status: As the application gave it.
             headers: Any iterable of pairs; it is consumed once and never changed.
         """
-        # A copy: the application may go on with its own list while this head is held.
-        lines = list(headers) if type(headers) is list else _as_list(headers)
+        lines = _as_list(headers)
         if lines is None:
             return "the headers are not pairs of byte strings"
         if not isinstance(status, int) or isinstance(status, bool):
@@ -172,9 +171,9 @@ class HeadReader:
                 meaning = known[line]
             except (KeyError, TypeError):
                 found = self._learn(line)
-                if type(found) is str:
+                if isinstance(found, str):
                     return found
-                meaning = found  # type: ignore[assignment]
+                meaning = found
             if meaning == _PADDED:
                 return self.read(status, [(name, value.strip(b" \t")) for name, value in lines])
             if meaning:
@@ -205,6 +204,9 @@ class HeadReader:
 
 
 def _as_list(headers: Iterable[tuple[bytes, bytes]]) -> Headers | None:
+    """Return a copy: the application may go on with its own list while the head is held."""
+    if isinstance(headers, list):
+        return list(headers)
     try:
         return [tuple(line) for line in headers]  # type: ignore[misc]
     except TypeError:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from tracegate.core.cors import CorsRules
 from tracegate.core.paths import PathRules, path_rule_fault
@@ -70,7 +70,7 @@ class Policy:
     """
 
     mode: Mode = "require"
-    modes: Mapping[str, Mode] = field(default_factory=dict)
+    modes: Mapping[str, Mode] = field(default_factory=dict[str, Mode])
     header: str = "X-Trace-Id"
     formats: tuple[str, ...] = ()
     traceparent_mismatch: Literal["refuse", "parent"] = "refuse"
@@ -78,7 +78,7 @@ class Policy:
     trusted: tuple[str, ...] | TrustedPeer | None = None
     query_parameter: str | None = None
     on_conflict: OnConflict = "refuse"
-    on_conflict_paths: Mapping[str, OnConflict] = field(default_factory=dict)
+    on_conflict_paths: Mapping[str, OnConflict] = field(default_factory=dict[str, OnConflict])
     cors_origins: tuple[str, ...] = ()
     traceresponse: bool = False
     server_timing: bool = False
@@ -108,7 +108,7 @@ class Policy:
         faults = tuple(_faults(self))
         if faults:
             raise ConfigurationError(faults)
-        for name, rules in (
+        derived: tuple[tuple[str, object], ...] = (
             ("mode_rules", PathRules(self.modes, min((self.mode, *self.modes.values()), key=_STRICTEST_FIRST.index))),
             (
                 "conflict_rules",
@@ -117,9 +117,10 @@ class Policy:
                     min((self.on_conflict, *self.on_conflict_paths.values()), key=_STRICTEST_FIRST.index),
                 ),
             ),
-            ("exempt_rules", PathRules.of(self.exempt_paths, value=True)),
-            ("exempt_body_rules", PathRules.of(self.exempt_body_paths, value=True)),
-        ):
+            ("exempt_rules", PathRules[bool].of(self.exempt_paths, value=True)),
+            ("exempt_body_rules", PathRules[bool].of(self.exempt_body_paths, value=True)),
+        )
+        for name, rules in derived:
             object.__setattr__(self, name, rules)
 
     def cors(self) -> CorsRules | None:
@@ -188,7 +189,7 @@ def _path_map_faults(name: str, rules: object, choices: tuple[str, ...]) -> Iter
     if not isinstance(rules, Mapping):
         yield name, "must map path rules to values"
         return
-    for rule, value in rules.items():
+    for rule, value in cast("Mapping[object, object]", rules).items():
         fault = path_rule_fault(rule) if isinstance(rule, str) else f"{rule!r} is not a path rule"
         if fault:
             yield name, fault
@@ -234,7 +235,7 @@ def _trusted_faults(trusted: object) -> Iterator[tuple[str, str]]:
     if not isinstance(trusted, tuple):
         yield "trusted", "must be a tuple of networks or a predicate"
         return
-    for network in trusted:
+    for network in cast("tuple[object, ...]", trusted):
         if not isinstance(network, str):
             yield "trusted", f"{network!r} is not a network"
             continue
