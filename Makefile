@@ -7,7 +7,7 @@ TESTS  := --ignore=tests/system --numprocesses=2 --dist=worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help check lint types arch test test-system coverage demo bench docs-tables format lock wheel clean \
-	proof-properties proof-mutants proof-streams proof-w3c
+	proof-properties proof-cuts proof-mutants proof-streams proof-w3c
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ docs-tables: $(VENV)/.dev ## write the tables of docs/: every case on every serv
 
 proof-properties: $(VENV)/.dev ## 20,000 generated examples of every law
 	$(BIN)/python tools/proof.py properties
+
+proof-cuts: $(VENV)/.dev ## every public body and stream, cut at every byte
+	$(BIN)/python tools/proof.py cuts
 
 proof-mutants: $(VENV)/.dev ## faults planted in the core, one by one: the tests must notice
 	$(BIN)/python tools/proof.py mutants

@@ -35,6 +35,15 @@ PROOFS = {
         ("hypothesis", "pytest"),
         kept_lines=3,
     ),
+    "cuts": Proof(
+        "Every body of the public JSON suites and every public event stream, through both adapters: byte by byte, in "
+        "one message each, and up to 1,000 bytes also cut in two at every byte. The reply stays the same, byte for "
+        "byte, and every event is out before the next byte is asked for.",
+        (f"{PYTEST} --durations=20 --durations-min=0 tests/conformance/test_cuts.py",),
+        {"CUT_UP_TO": "10000000", "CUT_IN_TWO_UP_TO": "1000"},
+        ("pytest",),
+        kept_lines=25,
+    ),
     "mutants": Proof(
         "Small faults planted in `src/tracegate/core`, one at a time: the tests of the core must notice.",
         (f"{sys.executable} -m mutmut run", f"{sys.executable} tools/mutants.py"),

@@ -29,7 +29,7 @@ def reply_to(
     assert faults_of(transport, plan, Request(), settings, outcome) == [], vector.id
     judge(vector, outcome)
     sent = len(chunks[0]) if chunks else 0
-    complete = _completed(vector.stream)
+    complete = completed(vector.stream)
     for number, out in enumerate(outcome.notes.delivered_before_chunk[1 : len(chunks)], start=1):
         wanted = sum(1 for end in complete if end <= sent)
         if wanted:
@@ -38,7 +38,7 @@ def reply_to(
     return outcome
 
 
-def _completed(stream: bytes) -> list[int]:
+def completed(stream: bytes) -> list[int]:
     """Return after how many bytes each block is complete: a CR completes it, whatever comes next."""
     mark, blocks, _ = sse_text.split(stream)
     ends, at = [], len(mark)

@@ -87,6 +87,8 @@ class Notes:
     delivered_before_chunk: list[int] = field(default_factory=list)
     closed: int = 0
     scopes: list[dict[str, Any]] = field(default_factory=list)
+    _counted: int = 0
+    _delivered: int = 0
 
     def look(self) -> None:
         """Note the trace that the application sees now."""
@@ -94,7 +96,10 @@ class Notes:
 
     def ask(self) -> None:
         """Note how many body bytes were out before the next chunk is produced."""
-        self.delivered_before_chunk.append(sum(len(part) for part, _ in self.reply.parts))
+        new = self.reply.parts[self._counted :]
+        self._counted += len(new)
+        self._delivered += sum(len(part) for part, _ in new)
+        self.delivered_before_chunk.append(self._delivered)
 
 
 class Fact(Protocol):
