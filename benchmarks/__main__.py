@@ -86,7 +86,7 @@ def _sections(divisor: int, targets: list[Target], lines: dict[str, Points]) -> 
     targets += payload.targets(payloads)
     yield f"## Chunks, error bodies, events\n\n{payload.payload_table(payloads)}"
     ratios = {
-        setup: throughput.measure(setup, turns=max(3, 20 // divisor), seconds=1.5 / divisor)
+        setup: throughput.measure(setup, turns=max(3, 20 // divisor), seconds=0.5 if divisor == 1 else 0.2)
         for setup in throughput.SETUPS
     }
     targets += throughput.targets(ratios)

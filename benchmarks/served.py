@@ -4,7 +4,17 @@ from typing import Any
 
 from benchmarks.exchange import TRACE_ID, ASGIApp, Message, Receive, Send, asgi_app
 
-__all__ = ["bare_fastapi", "bare_raw", "gated_fastapi", "gated_raw", "header_fastapi", "header_raw"]
+__all__ = [
+    "bare_fastapi",
+    "bare_raw",
+    "bare_service",
+    "gated_fastapi",
+    "gated_raw",
+    "gated_service",
+    "header_fastapi",
+    "header_raw",
+    "header_service",
+]
 
 
 def bare_raw() -> Any:  # noqa: ANN401  # whatever uvicorn serves
@@ -20,7 +30,7 @@ def gated_raw() -> Any:  # noqa: ANN401
 
 
 def bare_fastapi() -> Any:  # noqa: ANN401
-    """Return a FastAPI application."""
+    """Return a FastAPI application that does as little as one can."""
     from fastapi import FastAPI
 
     application = FastAPI()
@@ -32,13 +42,48 @@ def bare_fastapi() -> Any:  # noqa: ANN401
     return application
 
 
+def bare_service() -> Any:  # noqa: ANN401
+    """Return a FastAPI application that does what services do: a validated body, a dependency, a response model."""
+    from typing import Annotated
+
+    from fastapi import Depends, FastAPI
+    from pydantic import BaseModel, Field
+
+    class Line(BaseModel):
+        item: str = Field(max_length=80)
+        count: int = Field(gt=0)
+
+    class Order(BaseModel):
+        customer: str
+        lines: list[Line]
+
+    class Receipt(BaseModel):
+        number: int
+        customer: str
+        lines: list[Line]
+        total: float
+
+    async def prices() -> dict[str, float]:
+        return {"a widget": 1.25, "a gadget": 3.5}
+
+    application = FastAPI()
+
+    @application.post("/orders", status_code=201)
+    async def order(order: Order, prices: Annotated[dict[str, float], Depends(prices)]) -> Receipt:
+        total = sum(prices[line.item] * line.count for line in order.lines)
+        return Receipt(number=4711, customer=order.customer, lines=order.lines, total=total)
+
+    return application
+
+
 def gated_fastapi() -> Any:  # noqa: ANN401
     """Return the FastAPI application, installed as the README says."""
-    from tracegate.integrations.fastapi import install
+    return _installed(bare_fastapi())
 
-    application = bare_fastapi()
-    install(application)
-    return application
+
+def gated_service() -> Any:  # noqa: ANN401
+    """Return the service, installed as the README says."""
+    return _installed(bare_service())
 
 
 def header_raw() -> ASGIApp:
@@ -49,6 +94,18 @@ def header_raw() -> ASGIApp:
 def header_fastapi() -> ASGIApp:
     """Return the FastAPI application behind the same wrapper."""
     return _with_header(bare_fastapi())
+
+
+def header_service() -> ASGIApp:
+    """Return the service behind the same wrapper."""
+    return _with_header(bare_service())
+
+
+def _installed(application: Any) -> Any:  # noqa: ANN401
+    from tracegate.integrations.fastapi import install
+
+    install(application)
+    return application
 
 
 def _with_header(application: ASGIApp) -> ASGIApp:

@@ -2,8 +2,10 @@
 
 Three servers stand side by side on one core: the bare application, the same with a wrapper that adds the trace header
 and does nothing else, and the gated one. A raw-socket client on the other core keeps sixteen connections busy, at one
-server after the other, in turns whose order rotates. Besides requests per second, each turn yields the server's own
-processor time per request, which a busy neighbour disturbs less.
+server after the other, in turns whose order rotates. Every few turns new processes replace all three: two of the same
+application differ by 3 %. Besides requests per second, each turn yields the server's own processor time per request,
+which a busy neighbour disturbs less. "FastAPI" returns a constant; "a service" validates a posted body, has a
+dependency and a response model, and is what the promise is about.
 """
 
 import os
@@ -26,16 +28,19 @@ from benchmarks.targets import Target
 __all__ = ["SETUPS", "Ratios", "measure", "targets", "throughput_table"]
 
 _CONNECTIONS = 16
-_REQUEST = (
-    "\r\n".join(["GET /widgets/42 HTTP/1.1", *(f"{name}: {value}" for name, value in REQUEST_HEADERS.items())])
-    + "\r\n\r\n"
-).encode()
+_ORDER = b'{"customer":"c-17","lines":[{"item":"a widget","count":3},{"item":"a gadget","count":1}]}'
+_HEADERS = "".join(f"{name}: {value}\r\n" for name, value in REQUEST_HEADERS.items()).encode()
+_GET = b"GET /widgets/42 HTTP/1.1\r\n%b\r\n" % _HEADERS
+_POST = b"POST /orders HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n%b" % (_HEADERS, len(_ORDER), _ORDER)
+_TURNS_OF_A_PROCESS = 4
 
 SETUPS = {
     "raw ASGI, h11 + asyncio": ("raw", "--http", "h11", "--loop", "asyncio"),
     "raw ASGI, httptools + uvloop": ("raw", "--http", "httptools", "--loop", "uvloop"),
     "FastAPI, h11 + asyncio": ("fastapi", "--http", "h11", "--loop", "asyncio"),
     "FastAPI, httptools + uvloop": ("fastapi", "--http", "httptools", "--loop", "uvloop"),
+    "a service, h11 + asyncio": ("service", "--http", "h11", "--loop", "asyncio"),
+    "a service, httptools + uvloop": ("service", "--http", "httptools", "--loop", "uvloop"),
 }
 
 
@@ -69,6 +74,7 @@ class _Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
+        self._request = _POST if application.endswith("service") else _GET
         command = [sys.executable, "-m", "uvicorn", f"benchmarks.served:{application}", "--factory", *arguments]
         command += ["--port", str(self.port), "--no-access-log", "--log-level", "warning"]
         self._process = subprocess.Popen(command)  # our own module
@@ -90,7 +96,7 @@ class _Server:
     def turn(self, seconds: float) -> Turn:
         """Keep the server busy for that long."""
         before = self._cpu_seconds()
-        requests, elapsed = _drive(self.port, seconds)
+        requests, elapsed = _drive(self.port, self._request, seconds)
         return Turn(requests / elapsed, (self._cpu_seconds() - before) / requests)
 
     def pin(self, core: int) -> None:
@@ -110,15 +116,15 @@ class _Server:
         self._process.wait()
 
 
-def _drive(port: int, seconds: float) -> tuple[int, float]:
-    """Send the request on every connection as soon as its last reply is in; return replies and seconds."""
+def _drive(port: int, request: bytes, seconds: float) -> tuple[int, float]:
+    """Send *request* on every connection as soon as its last reply is in; return replies and seconds."""
     with ExitStack() as stack:
         ready = stack.enter_context(selectors.DefaultSelector())
         for _ in range(_CONNECTIONS):
             connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             ready.register(connection, selectors.EVENT_READ)
-            connection.sendall(_REQUEST)
+            connection.sendall(request)
         replies, missing = 0, dict.fromkeys(ready.get_map(), b"")
         start = time.perf_counter()
         while time.perf_counter() - start < seconds:
@@ -128,18 +134,18 @@ def _drive(port: int, seconds: float) -> tuple[int, float]:
                 if _is_complete(received):
                     replies += 1
                     received = b""
-                    connection.sendall(_REQUEST)
+                    connection.sendall(request)
                 missing[key.fd] = received
         return replies, time.perf_counter() - start
 
 
 def _is_complete(received: bytes) -> bool:
-    """Return whether *received* is a whole 200 with its declared length.
+    """Return whether *received* is a whole success with its declared length.
 
     Raises:
         ConnectionError: The server answered something else, or closed.
     """
-    if not received.startswith(b"HTTP/1.1 200"):
+    if not received.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201")):
         raise ConnectionError(received[:200])
     head, blank, body = received.partition(b"\r\n\r\n")
     declared = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
@@ -148,11 +154,23 @@ def _is_complete(received: bytes) -> bool:
 
 def measure(setup: str, *, turns: int, seconds: float) -> Ratios:
     """Return what one of SETUPS does: medians over that many turns of each server."""
-    application, *arguments = SETUPS[setup]
+    rounds: list[dict[str, Turn]] = []
+    while len(rounds) < turns:
+        rounds += _rounds(*SETUPS[setup], turns=min(_TURNS_OF_A_PROCESS, turns - len(rounds)), seconds=seconds)
+    return Ratios(
+        median(turn["gated"].requests_per_second / turn["bare"].requests_per_second for turn in rounds),
+        median(turn["bare"].cpu_seconds_per_request / turn["gated"].cpu_seconds_per_request for turn in rounds),
+        median(turn["bare"].cpu_seconds_per_request / turn["header"].cpu_seconds_per_request for turn in rounds),
+        median(turn["bare"].requests_per_second for turn in rounds),
+    )
+
+
+def _rounds(application: str, *arguments: str, turns: int, seconds: float) -> list[dict[str, Turn]]:
+    """Start the three servers, let them have their turns, and stop them."""
     allowed = os.sched_getaffinity(0)
     with ExitStack() as stack:
         servers = {
-            kind: stack.enter_context(_Server(f"{kind}_{application}", tuple(arguments)))
+            kind: stack.enter_context(_Server(f"{kind}_{application}", arguments))
             for kind in ("bare", "header", "gated")
         }
         if len(allowed) > 1:
@@ -164,16 +182,11 @@ def measure(setup: str, *, turns: int, seconds: float) -> Ratios:
             server.wait()
             server.turn(seconds)
         kinds = deque(servers)
-        rounds = []
+        rounds: list[dict[str, Turn]] = []
         for _ in range(turns):
             rounds.append({kind: servers[kind].turn(seconds) for kind in kinds})
             kinds.rotate()
-    return Ratios(
-        median(turn["gated"].requests_per_second / turn["bare"].requests_per_second for turn in rounds),
-        median(turn["bare"].cpu_seconds_per_request / turn["gated"].cpu_seconds_per_request for turn in rounds),
-        median(turn["bare"].cpu_seconds_per_request / turn["header"].cpu_seconds_per_request for turn in rounds),
-        median(turn["bare"].requests_per_second for turn in rounds),
-    )
+    return rounds
 
 
 def throughput_table(ratios: dict[str, Ratios]) -> str:
@@ -195,10 +208,10 @@ def throughput_table(ratios: dict[str, Ratios]) -> str:
 def targets(ratios: dict[str, Ratios]) -> list[Target]:
     """Return what issue 2 promises about throughput, for an application that does something.
 
-    A raw application on httptools and uvloop answers in 40 µs: the header's own bytes cost more than 3 % of that.
+    One that returns a constant answers in 40 to 250 µs: the header's own bytes cost 1 to 7 % of that.
     """
     return [
-        Target(f"throughput, {setup}", item.processor_time, 0.97, "at least")
+        Target(f"throughput, {setup}", item.throughput, 0.97, "at least")
         for setup, item in ratios.items()
-        if setup.startswith("FastAPI")
+        if setup.startswith("a service")
     ]
