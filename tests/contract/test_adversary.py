@@ -6,7 +6,7 @@ import asyncio
 import enum
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -155,7 +155,7 @@ def wsgi(
     request = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_X_TRACE_ID": OWN.decode(), **environ}
     try:
         pieces.extend(WsgiGate(application, runtime=Runtime(policy))(request, start_response))
-    except Exception as error:  # noqa: BLE001  what came out is what is looked at
+    except BaseException as error:  # noqa: BLE001  what came out is what is looked at
         return heads, pieces, error
     return heads, pieces, None
 
@@ -647,6 +647,78 @@ def test_a_status_line_without_a_reason_passes() -> None:
     heads, pieces, _ = wsgi(application)
     assert heads[0][0].startswith("200")
     assert pieces == [b"fine"]
+
+
+class Timeout(BaseException):
+    """As gevent's: no Exception, and yet a failure."""
+
+
+@pytest.mark.contract("C4")
+@pytest.mark.parametrize("at", ["call", "first piece"])
+def test_a_wsgi_timeout_that_is_no_exception_becomes_a_traced_500(at: str) -> None:
+    """Gunicorn would answer it itself, without a trace; the application's own error still leaves after the reply."""
+
+    def pieces() -> Iterator[bytes]:
+        raise Timeout
+        yield b""
+
+    def application(environ: Message, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001  WSGI's
+        if at == "call":
+            raise Timeout
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return pieces()
+
+    heads, out, error = wsgi(application)
+    assert heads[-1][0].startswith("500")
+    assert dict(heads[-1][1])["X-Trace-Id"].encode() == OWN
+    assert OWN in b"".join(out)
+    assert isinstance(error, Timeout)
+
+
+@pytest.mark.contract("C4")
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+@pytest.mark.parametrize("at", ["call", "first piece"])
+def test_a_wsgi_application_that_is_told_to_stop_answers_nothing(kind: type[BaseException], at: str) -> None:
+    """The worker is going down: no reply is made up."""
+
+    def pieces() -> Iterator[bytes]:
+        raise kind
+        yield b""
+
+    def application(environ: Message, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001  WSGI's
+        if at == "call":
+            raise kind
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return pieces()
+
+    heads, out, error = wsgi(application)
+    assert (heads, out) == ([], [])
+    assert isinstance(error, kind)
+
+
+@pytest.mark.contract("G2", "G3")
+def test_a_scope_that_a_wsgi_generator_holds_is_there_again_in_its_next_step() -> None:
+    """The server asks for each piece in a context of its own making; the generator does not notice."""
+    seen: list[object] = []
+
+    def pieces() -> Iterator[bytes]:
+        with trace_scope() as job:
+            yield b"1"
+            seen.append((job, current_trace()))
+            yield b"2"
+        yield b"3"
+        seen.append((None, current_trace()))
+
+    def application(environ: Message, start_response: StartResponse) -> Iterable[bytes]:  # noqa: ARG001  WSGI's
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return pieces()
+
+    _, out, error = wsgi(application)
+    assert (out, error) == ([b"1", b"2", b"3"], None)
+    (job, inside), (_, after) = seen
+    assert job is inside
+    assert str(after) == OWN.decode()
+    assert current_trace() is None
 
 
 @pytest.mark.contract("B8")

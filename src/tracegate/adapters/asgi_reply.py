@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from tracegate.adapters.asgi_file import read_path, read_range
 from tracegate.adapters.asgi_outbox import Outbox
-from tracegate.adapters.asgi_scope import is_cancellation, record
+from tracegate.adapters.asgi_scope import record
+from tracegate.adapters.cancellation import is_cancellation
 from tracegate.core.reply import Signal, Start, State
 from tracegate.errors import ReplyAbortedError, ReplyError
 

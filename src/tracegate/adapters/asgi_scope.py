@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tracegate.core.admission import inbound_event, refusal_reply
 from tracegate.core.exchange import Exchange
@@ -34,7 +32,6 @@ __all__ = [
     "Shell",
     "admit",
     "exchange_of",
-    "is_cancellation",
     "readable",
     "record",
 ]
@@ -126,16 +123,6 @@ def readable(scope: Scope) -> Scope:
         if copy.get(key) is not None:
             copy[key] = tuple(copy[key])
     return copy
-
-
-def is_cancellation(error: BaseException) -> bool:
-    """Return whether *error* says that the task is to stop, and not that the application failed (clause C4)."""
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(is_cancellation, cast("BaseExceptionGroup[BaseException]", error).exceptions))
-    if isinstance(error, (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt)):
-        return True
-    trio = sys.modules.get("trio")
-    return trio is not None and isinstance(error, trio.Cancelled)
 
 
 def record(shell: Shell, scope: Scope, headers: Headers, events: Iterable[Event]) -> None:

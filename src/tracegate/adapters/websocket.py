@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracegate.adapters.asgi_reply import Reply
-from tracegate.adapters.asgi_scope import DENIAL, MARK, exchange_of, is_cancellation
+from tracegate.adapters.asgi_scope import DENIAL, MARK, exchange_of
+from tracegate.adapters.cancellation import is_cancellation
 from tracegate.context import binding, unbind
 from tracegate.core.reply import State
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracegate.adapters.cancellation import is_cancellation
 from tracegate.adapters.wiring import wired
 from tracegate.adapters.wsgi_environ import HINTS, MARK, admitted, decide, keys_of, lines_of, method_of, path_of
 from tracegate.adapters.wsgi_head import PlainHeads, native_lines, status_line
@@ -101,8 +102,10 @@ class TraceGate:
         try:
             try:
                 return passage.answer(self.app(inner, passage.start))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - it leaves again from __next__, after the reply
-                return passage.fail(error)
+            except BaseException as error:
+                if is_cancellation(error):
+                    raise
+                return passage.fail(error)  # it leaves again from __next__, after the reply
         except BaseException:
             passage.close()
             raise

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tracegate.adapters.cancellation import is_cancellation
 from tracegate.adapters.wsgi_environ import HINTS, Environ, Shell, exchange_of, record
 from tracegate.adapters.wsgi_head import NativeHeaders, byte_lines, native_lines, status_line, status_of
 from tracegate.context import binding
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from wsgiref.types import StartResponse
 
+    from tracegate.context import Binding
     from tracegate.core.exchange import Exchange
     from tracegate.core.trace import Trace
 
@@ -56,6 +58,7 @@ class Reply(msgspec.Struct, eq=False):
     _queue: list[bytes] = []
     _sent: bool = False  # the head is on the wire
     _ended: bool = False
+    _scope: Binding | None = None  # that the application's generator holds from step to step
     _error: BaseException | None = None  # leaves from __next__ after the last byte
 
     @property
@@ -144,6 +147,7 @@ class Reply(msgspec.Struct, eq=False):
             self._step()
             if monotonic() >= latest and self._let_go():
                 break
+        self._keep_scope()
         self._tell()
         self._sent = self._sent or not callable(self._write)  # granian offers no write(), and sends its head now
         return self
@@ -173,10 +177,11 @@ class Reply(msgspec.Struct, eq=False):
         """Return the next piece: at most one of the application's is asked for, and one is returned (PEP 3333)."""
         if not self._queue and not self._ended:
             found = binding.get()
-            binding.set(self)
+            binding.set(self._scope or self)
             try:
                 self._step()
             finally:
+                self._keep_scope()
                 binding.set(found)
         if self._queue:
             piece = self._queue.pop(0)
@@ -200,13 +205,18 @@ class Reply(msgspec.Struct, eq=False):
         if close is None:
             return
         found = binding.get()
-        binding.set(self)
+        binding.set(self._scope or self)
+        self._scope = None
         try:
             close()
         finally:
             binding.set(found)
 
     # One step.
+
+    def _keep_scope(self) -> None:
+        bound = binding.get()
+        self._scope = bound if bound is not None and bound.trace is not self.trace else None
 
     def _step(self) -> None:
         assert self._steps is not None  # noqa: S101 - answer() made it
@@ -215,8 +225,10 @@ class Reply(msgspec.Struct, eq=False):
                 self._take(piece)
                 return
             self._finish()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it leaves again from __next__, after the reply
-            self.fail(error)
+        except BaseException as error:
+            if is_cancellation(error):
+                raise
+            self.fail(error)  # it leaves again from __next__, after the reply
 
     def _take(self, piece: bytes) -> None:
         exchange = self.exchange
