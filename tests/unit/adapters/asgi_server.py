@@ -122,7 +122,7 @@ def shell_of(
     return Shell(app, runtime, terms, route_of, terms.gate.accept), events
 
 
-async def turns(count: int = 5) -> None:
+async def turns(count: int = 20) -> None:
     """Let everything that can run on asyncio's loop do so."""
     for _ in range(count):
         await asyncio.sleep(0)
