@@ -8,7 +8,8 @@ An expected outcome is a value; an exception means misuse or misconfiguration::
     ├── TraceOverwriteError   (also a RuntimeError)   another trace is already bound
     ├── MissingTraceError     (also a LookupError)    no trace is bound where one is required
     ├── ReplyError            (also a RuntimeError)   an application's reply cannot be sent as it is
-    └── ReplyAbortedError     (also an OSError)       the reply was ended; nothing more leaves
+    ├── ReplyAbortedError     (also an OSError)       the reply was ended; nothing more leaves
+    └── StoreError            (also an OSError)       the store, or the spool before it, cannot do what was asked
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = [
     "MissingTraceError",
     "ReplyAbortedError",
     "ReplyError",
+    "StoreError",
     "TraceOverwriteError",
     "TracegateError",
 ]
@@ -95,3 +97,15 @@ class ReplyAbortedError(TracegateError, OSError):
 
     def __init__(self, message: str = "the reply was ended by tracegate; nothing more leaves") -> None:
         super().__init__(message)
+
+
+class StoreError(TracegateError, OSError):
+    """The event store, or the spool before it, did not take or give what was asked (contract clauses F3, H1).
+
+    Attributes:
+        reason: What is wrong, in one English sentence without secrets: never the store's address.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
