@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
+import termios
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +64,9 @@ def test_offset_and_count_bound_the_range(descriptor: int, given: dict[str, int 
 def test_without_an_offset_a_range_begins_where_the_file_stands(descriptor: int) -> None:
     """So messages one after the other read it one after the other; with one, from the file's beginning each time."""
     assert [read_range({"file": descriptor, "count": 4}) for _ in range(3)] == [b"0123", b"4567", b"89"]
-    assert [read_range({"file": descriptor, "count": 4, "offset": 1}) for _ in range(2)] == [b"1234"] * 2
+    for offset, expected in ((1, b"1234"), (0, b"0123")):
+        found = [read_range({"file": descriptor, "count": 4, "offset": offset}) for _ in range(2)]
+        assert found == [expected] * 2
 
 
 @pytest.mark.contract("D3")
@@ -78,15 +85,24 @@ def test_a_large_range_is_read_whole_and_not_a_byte_further(tmp_path: Path, coun
 
 
 @pytest.mark.contract("D3")
-def test_a_pipe_is_read_as_it_comes() -> None:
+@pytest.mark.parametrize("count", [5, None])
+def test_a_pipe_is_read_as_it_comes(count: int | None) -> None:
     """It hands out less than it is asked for; what matters is the count, or its end."""
     reader, writer = os.pipe()
-    try:
-        os.write(writer, b"01234")
-        assert read_range({"file": reader, "count": 3}) == b"012"
+
+    def write() -> None:
+        os.write(writer, b"01")
+        while int.from_bytes(fcntl.ioctl(reader, termios.FIONREAD, b"\0" * 4), sys.byteorder):  # not taken yet
+            time.sleep(0)
+        os.write(writer, b"234")
         os.close(writer)
-        assert read_range({"file": reader}) == b"34"
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        assert read_range({"file": reader, "count": count}) == b"01234"
     finally:
+        thread.join()
         os.close(reader)
 
 

@@ -38,7 +38,7 @@ async def send_one(outbox: Outbox, name: str) -> None:
 
 
 class Client(Server):
-    """A client that takes a message only when it is told to, and says who sent it.
+    """A client that takes a message only when it is told to, one at a time, and says who sent it.
 
     Attributes:
         reads: Set while it reads.
@@ -52,10 +52,16 @@ class Client(Server):
         self.senders: list[asyncio.Task[Any] | None] = []
         self.fails: set[str] = set()
         self.before_send = self.wait
+        self._is_busy = False
 
     async def wait(self, message: Message) -> None:
+        assert not self._is_busy, "two messages are on their way at once"
         self.senders.append(asyncio.current_task())
-        await self.reads.wait()
+        self._is_busy = True
+        try:
+            await self.reads.wait()
+        finally:
+            self._is_busy = False
         if message["type"] in self.fails:
             self.fails.remove(message["type"])
             raise ConnectionResetError(message["type"])
@@ -302,6 +308,7 @@ def test_a_failure_that_nobody_waits_for_any_more_is_no_complaint_of_the_loop(ca
         del task
         client.reads.set()
         await turns()
+        client.senders.clear()  # else the loop had nothing to complain about yet
         gc.collect()
 
     on_asyncio(main)
@@ -368,7 +375,7 @@ def test_closing_sends_nothing_more(first: Put) -> None:
         assert waiting.cancelled()
         assert client.names == ([] if first is put_shielded else ["a"])
         assert sender.done()
-        await put(outbox, "c")
+        await put_shielded(outbox, "c")
         assert client.names[-1:] == ["c"]
         assert "b" not in client.names
 

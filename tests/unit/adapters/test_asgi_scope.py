@@ -125,6 +125,7 @@ def test_the_scopes_method_path_and_query_are_looked_at() -> None:
         (("/run/socket", None), False),
         ((), False),
         ([], False),
+        (iter(()), False),
         (None, False),
     ],
 )

@@ -368,6 +368,17 @@ def test_error_json_that_denies_is_marked(run: Any, error: Exception | None) -> 
     assert (scene.server.ends, scene.raised, scene.events) == (1, error, [])
 
 
+@pytest.mark.contract("C5", "D7")
+@RUNNERS
+@pytest.mark.parametrize("error", [LookupError(), None])
+def test_a_stream_that_denies_is_ended_by_the_applications_return(run: Any, error: Exception | None) -> None:
+    """Its end is held until then, as that of any stream; an application that raises has none."""
+    scene = Scene(sending(denial(403, STREAM), piece(b"data: 1\n\n"), then=error)).run(run)
+    assert scene.server.body.startswith(b"data: 1\ntrace_id: %s\n\n" % OWN.encode())
+    assert (scene.server.ends, scene.kinds) == ((0, ["stream_broken"]) if error else (1, []))
+    assert scene.raised is error
+
+
 @pytest.mark.contract("C3", "E2")
 def test_a_denial_that_names_another_trace_is_refused() -> None:
     """By one of the gate's own."""
