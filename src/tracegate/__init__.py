@@ -9,6 +9,7 @@ from tracegate.errors import (
     MissingTraceError,
     ReplyAbortedError,
     ReplyError,
+    StoreError,
     TracegateError,
     TraceOverwriteError,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "Policy",
     "ReplyAbortedError",
     "ReplyError",
+    "StoreError",
     "Trace",
     "TraceOverwriteError",
     "TracegateError",

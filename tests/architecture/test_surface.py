@@ -12,6 +12,7 @@ PUBLIC = {
     "Policy",
     "ReplyAbortedError",
     "ReplyError",
+    "StoreError",
     "Trace",
     "TraceOverwriteError",
     "TracegateError",
