@@ -43,7 +43,7 @@ ID_LINE, FORGED = (b"x-trace-id", OWN.encode()), (b"x-trace-id", OTHER.encode())
 
 
 class Server:
-    """One connection of a server.
+    """One connection of a server, which takes one message at a time.
 
     Args:
         incoming: What ``receive`` returns, in turn; then it fails, since nobody may ask.
@@ -58,13 +58,19 @@ class Server:
         self.sent: list[Message] = []
         self.incoming = list(incoming)
         self.before_send: Callable[[Message], Awaitable[None]] | None = None
+        self._is_busy = False
 
     async def receive(self) -> Message:
         return self.incoming.pop(0)
 
     async def send(self, message: Mapping[str, Any]) -> None:
-        if self.before_send is not None:
-            await self.before_send(dict(message))
+        assert not self._is_busy, "two messages are on their way at once"
+        self._is_busy = True
+        try:
+            if self.before_send is not None:
+                await self.before_send(dict(message))
+        finally:
+            self._is_busy = False
         self.sent.append(dict(message))
 
     @property

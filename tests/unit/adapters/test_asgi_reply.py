@@ -281,7 +281,7 @@ def test_what_passes_is_the_applications_own_message(run: Any, trailers: dict[st
         (1, b"ab", False, b""),
         (1, b"", False, b""),
         (0, b"a", False, b""),
-        (0, b"a", True, b""),
+        (0, b"ab", True, b""),
     ],
 )
 def test_a_body_that_disagrees_with_its_length_is_sent_but_for_its_last_byte(
@@ -494,6 +494,22 @@ def test_trailers_before_the_head_has_left_are_out_of_order(run: Any, messages: 
 
     scene = Scene()
     run(main)
+    assert scene.is_error(500)
+
+
+@pytest.mark.contract("C3", "D7")
+def test_trailers_do_not_let_a_held_start_go() -> None:
+    """A stream has neither begun nor ended with it."""
+    scene = Scene()
+
+    async def main() -> None:
+        await scene.play(start(200, STREAM, trailers=True))
+        with pytest.raises(ReplyError, match="trailers"):
+            await scene.play({"type": TRAILERS, "headers": []})
+        assert scene.server.sent == []
+        await scene.reply.fail(ReplyError())
+
+    on_asyncio(main)
     assert scene.is_error(500)
 
 
@@ -896,6 +912,64 @@ def test_the_reply_is_closed_only_once_a_late_end_has_left() -> None:
     on_asyncio(main)
 
 
+@pytest.mark.contract("C5")
+def test_the_reply_is_closed_only_once_an_end_has_left_whose_task_was_cancelled() -> None:
+    """A task that listens for a disconnect lets the end go, and frameworks cancel it when the stream is over."""
+    scene = Scene()
+
+    async def main() -> None:
+        await scene.play(start(200, STREAM), body(event(1)))
+        scene.stall()
+        listening = asyncio.create_task(scene.reply.before_receive())
+        await turns()
+        listening.cancel()
+        await turns()
+        closing = asyncio.create_task(scene.reply.finish())
+        await turns()
+        assert (listening.cancelled(), closing.done(), scene.server.ends) == (True, False, 0)
+        scene.reads.set()
+        await closing
+        assert scene.server.ends == 1
+
+    on_asyncio(main)
+
+
+@pytest.mark.contract("D7")
+def test_a_clock_that_has_struck_is_none_that_runs() -> None:
+    """What is held next has one of its own, though the late task has not come to its turn yet."""
+    scene = Scene(AT_ONCE)
+
+    async def main() -> None:
+        await scene.play(start(200, STREAM))
+        while scene.reply._expiry is None:  # noqa: ASYNC110 - an event would give its task a turn
+            await asyncio.sleep(0)
+        await scene.play(body(event(1)))
+        assert (scene.server.body, scene.server.ends) == (marked(1), 0)
+        await turns()
+        assert scene.server.ends == 1
+
+    on_asyncio(main)
+
+
+@pytest.mark.contract("C5")
+def test_what_the_server_raises_at_a_late_end_comes_out_at_the_end() -> None:
+    """Though nobody waited for it when it was raised."""
+    scene = Scene(AT_ONCE)
+
+    async def refuse(_message: Message) -> None:
+        raise RuntimeError
+
+    async def main() -> None:
+        await scene.play(start(200, STREAM), body(event(1)))
+        scene.server.before_send = refuse
+        await turns()
+        with pytest.raises(RuntimeError):
+            await scene.reply.finish()
+
+    on_asyncio(main)
+    assert (scene.server.ends, scene.exchange.gone) == (0, False)
+
+
 @pytest.mark.contract("C4", "D7")
 @pytest.mark.parametrize("raises", [True, False])
 def test_a_late_head_that_finds_nobody_is_no_failure(raises: bool) -> None:  # noqa: FBT001
@@ -959,6 +1033,22 @@ def test_an_abandoned_reply_sends_nothing_more(pieces: list[Message]) -> None:
 
     on_asyncio(main)
     assert scene.events == late.events == []
+
+
+@pytest.mark.contract("C4", "D7")
+def test_what_a_clock_has_let_go_does_not_leave_an_abandoned_reply() -> None:
+    """Not even where its task has not come to its turn yet."""
+    scene = Scene(AT_ONCE)
+
+    async def main() -> None:
+        await scene.play(start(200, STREAM))
+        while scene.reply._expiry is None:  # noqa: ASYNC110 - an event would give its task a turn
+            await asyncio.sleep(0)
+        scene.reply.abandon()
+        await turns()
+
+    on_asyncio(main)
+    assert scene.server.sent == []
 
 
 @pytest.mark.contract("C4")
