@@ -225,11 +225,12 @@ def test_an_exception_and_a_return_end_what_is_not_whole(
 @pytest.mark.contract("G2")
 @pytest.mark.parametrize("error", [LookupError(), None])
 def test_the_context_is_left_as_it_was_found(error: Exception | None) -> None:
-    """Though the application leaves a scope open, or runs under one of the caller's."""
+    """Though the application leaves a scope open, and runs under one of the caller's."""
+    left_open = trace_scope()  # a name keeps it from being closed as garbage
 
     async def application(_scope: Any, _receive: Any, send: Any) -> None:
         assert str(current_trace()) == OWN
-        trace_scope().__enter__()
+        assert left_open.__enter__() is current_trace() is not OWN_TRACE
         await send(start(200, length(0)))
         await send(body())
         if error is not None:
