@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ import trio.testing
 from tests.unit.adapters.asgi_server import Message, Server, on_asyncio, on_trio, turns
 from tracegate.adapters.asgi_outbox import Outbox
 
-Put = Callable[[Outbox, str], Awaitable[None]]
+Put = Callable[[Outbox, str], Coroutine[Any, Any, None]]
 
 
 def named(*names: str) -> list[Message]:
@@ -66,11 +66,11 @@ class Client(Server):
         return [message["type"] for message in self.sent]
 
 
-async def begun(*steps: Awaitable[None]) -> list[asyncio.Future[None]]:
+async def begun(*steps: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
     """Begin each step in a task of its own, in order, and let it come as far as it can."""
     tasks = []
     for step in steps:
-        tasks.append(asyncio.ensure_future(step))
+        tasks.append(asyncio.create_task(step))
         await turns()
     return tasks
 

@@ -97,8 +97,8 @@ def test_an_ordinary_reply_goes_straight_to_the_server(
     head: Message, bodies: list[Message], scope: dict[str, str]
 ) -> None:
     """The application gets the server's own awaitable, and the server the application's own message."""
-    server = Direct()
-    passage, _ = passage_of(server, **scope)
+    server: Any = Direct()
+    passage, _ = passage_of(server, None, **scope)
     assert passage.send(head) is server
     assert server.sent == [{**head, "headers": [*head["headers"], ID_LINE]}]
     for message in bodies:
@@ -112,7 +112,7 @@ def test_an_ordinary_reply_goes_straight_to_the_server(
 @pytest.mark.contract("C8")
 def test_the_applications_head_is_not_edited() -> None:
     """Neither the message nor its list: an application may send both again. What else it says stays."""
-    server = Direct()
+    server: Any = Direct()
     passage, _ = passage_of(server)
     headers = [TEXT]
     head = {"type": "http.response.start", "status": 200, "headers": headers, "reason": "Fine"}

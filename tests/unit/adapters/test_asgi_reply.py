@@ -613,7 +613,7 @@ def test_a_missing_trace_becomes_a_409() -> None:
     assert scene.events == []
 
 
-async def _caught(send: Any, message: Message | None = None) -> BaseException:
+async def _caught(send: Any, message: Message | None = None) -> Exception:
     """Return what *send* raises."""
     try:
         await send(message or body())
@@ -622,31 +622,31 @@ async def _caught(send: Any, message: Message | None = None) -> BaseException:
     raise AssertionError
 
 
-def _raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+def _raised(error: Exception, cause: Exception | None = None) -> Exception:
     """Return *error* as raised, from *cause*."""
     with pytest.raises(type(error)) as caught:
         raise error from cause
     return caught.value
 
 
-def _in_a_circle(error: BaseException) -> BaseException:
+def _in_a_circle(error: Exception) -> Exception:
     other = _raised(RuntimeError(), error)
     error.__context__ = other
     return other
 
 
-def _while_handling(error: BaseException) -> BaseException:
+def _while_handling(error: Exception) -> Exception:
     other = RuntimeError()
     other.__context__ = error
     return other
 
 
-WRAPPINGS: list[Callable[[BaseException], BaseException]] = [
+WRAPPINGS: list[Callable[[Exception], Exception]] = [
     lambda error: error,
     lambda error: _raised(RuntimeError(), error),
     lambda error: _raised(KeyError(), _raised(RuntimeError(), error)),
-    lambda error: ExceptionGroup("tasks", [ValueError(), error]),  # type: ignore[list-item]  # it is an Exception
-    lambda error: ExceptionGroup("tasks", [ExceptionGroup("more", [error])]),  # type: ignore[list-item]  # same
+    lambda error: ExceptionGroup("tasks", [ValueError(), error]),
+    lambda error: ExceptionGroup("tasks", [ExceptionGroup("more", [error])]),
     _in_a_circle,
     _while_handling,
 ]
@@ -658,7 +658,7 @@ WRAPPINGS: list[Callable[[BaseException], BaseException]] = [
 @pytest.mark.parametrize("streams", [True, False])
 def test_an_os_error_out_of_the_servers_send_means_that_the_client_left(
     run: Any,
-    wrapped: Callable[[BaseException], BaseException],
+    wrapped: Callable[[Exception], Exception],
     streams: bool,  # noqa: FBT001 - a parameter
 ) -> None:
     """However the application's frameworks wrapped it: nothing more is sent, and nothing recorded."""
@@ -682,9 +682,7 @@ def test_an_os_error_out_of_the_servers_send_means_that_the_client_left(
 @pytest.mark.contract("C4")
 @pytest.mark.parametrize("wrapped", WRAPPINGS)
 @pytest.mark.parametrize("error", [ConnectionResetError(), FileNotFoundError()])
-def test_the_applications_own_os_error_is_a_failure(
-    error: OSError, wrapped: Callable[[BaseException], BaseException]
-) -> None:
+def test_the_applications_own_os_error_is_a_failure(error: OSError, wrapped: Callable[[Exception], Exception]) -> None:
     """A database that is gone is no client that is."""
     error.__context__ = error.__cause__ = None
     scene = Scene()

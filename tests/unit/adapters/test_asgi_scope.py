@@ -100,16 +100,18 @@ def test_the_scopes_method_path_and_query_are_looked_at() -> None:
     shell, _ = shell_of(Policy(exempt_paths=("/health",), query_parameter="trace"))
     server = Server()
     preflight = [(b"origin", b"https://a.example"), (b"access-control-request-method", b"GET")]
-    for given, spelling in (
+    accepted: list[tuple[Message, str]] = [
         ({"path": "/health"}, minted(1)),
         ({"method": "OPTIONS", "headers": preflight}, minted(2)),
         ({"query_string": b"trace=" + OTHER.encode()}, OTHER),
-    ):
-        trace = admitted(shell, server, **{"headers": [], **given})  # type: ignore[arg-type]
+    ]
+    for given, spelling in accepted:
+        trace = admitted(shell, server, **{"headers": [], **given})
         assert trace is not None
         assert trace.trace_id == spelling
-    for given in ({"path": "/health", "raw_path": b"/%2fhealth"}, {"method": "GET", "headers": preflight}):
-        assert admitted(shell, server, **{"headers": [], **given}) is None  # type: ignore[arg-type]
+    refused: list[Message] = [{"path": "/health", "raw_path": b"/%2fhealth"}, {"method": "GET", "headers": preflight}]
+    for given in refused:
+        assert admitted(shell, server, **{"headers": [], **given}) is None
     bare = {"type": "http"}
     assert on_asyncio(functools.partial(admit, shell, bare, [], server.receive, server.send)) is None
     assert [status for status, _ in server.starts] == [409] * 3

@@ -79,7 +79,7 @@ class Scene:
     def __init__(self, play: Play, policy: Policy | None = None, *incoming: Message, deniable: bool = True) -> None:
         self.server = Server(CONNECT, *incoming)
         self.shell, self.events = shell_of(policy, play)
-        extensions = {"extensions": {DENIAL: {}}} if deniable else {}
+        extensions: Message = {"extensions": {DENIAL: {}}} if deniable else {}
         self.scope = scope_of(type="websocket", **extensions)
         del self.scope["method"]
         self.raised: BaseException | None = None
