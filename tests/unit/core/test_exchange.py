@@ -1339,3 +1339,100 @@ def test_an_unfinished_block_leaves_when_the_end_is_certain() -> None:
         else:
             exchange.finish()
             assert exchange.take() == (b"data: half", END)
+
+
+# Finer points, each of which a planted fault once survived.
+
+
+@pytest.mark.contract("C5")
+def test_a_declared_length_of_nothing_is_counted_too() -> None:
+    """One byte more is one too many."""
+    exchange = opened()
+    assert exchange.start(200, [(b"content-length", b"0")]) is not None
+
+    assert exchange.remaining == 0
+    assert not exchange.fits(1, more=True)
+    assert exchange.fits(0, more=False)
+
+
+@pytest.mark.contract("C3")
+@pytest.mark.parametrize(
+    ("path", "raw_path", "kept"),
+    [("/old/x", b"/old/x", True), ("/new", b"/new", False), ("/old/x", b"/old%2fx", False), ("/old/x", None, True)],
+)
+def test_what_is_kept_on_one_path_is_kept_in_hints_too(path: str, raw_path: bytes | None, *, kept: bool) -> None:
+    """By the path as decoded and as sent; the event names the stage."""
+    terms = Terms(Policy(on_conflict_paths={"/old/*": "keep"}), CountingMint(), b"x-trace-id")
+    exchange = Exchange(terms, OWN_TRACE, "GET", path, [], raw_path)
+
+    assert exchange.allows([OTHER_LINE], "head") is kept
+    event = only(exchange)
+    assert (event.stage, event.would_refuse) == ("head", kept)
+
+
+@pytest.mark.contract("D1", "B5")
+@pytest.mark.parametrize(("raw_path", "passes"), [(b"/raw/x", True), (b"/raw%2fx", False)])
+def test_a_body_is_exempt_by_the_path_as_it_was_sent(raw_path: bytes, *, passes: bool) -> None:
+    """An encoded slash could be read in two ways."""
+    terms = Terms(Policy(exempt_body_paths=("/raw/*",)), CountingMint(), b"x-trace-id")
+    exchange = Exchange(terms, OWN_TRACE, "GET", "/raw/x", [], raw_path)
+
+    assert (exchange.start(404, [JSON]) is not None) is passes
+
+
+@pytest.mark.contract("B4", "D6")
+def test_a_stream_that_cannot_be_read_is_noted_as_a_stream_where_it_is_observed() -> None:
+    """It passes, and the event says what would have been refused, and where."""
+    exchange = opened(Policy(mode="observe"))
+    assert exchange.start(200, [SSE, (b"content-encoding", b"x-own")]) is not None
+
+    event = only(exchange)
+    assert (event.stage, event.would_refuse) == ("stream", True)
+
+
+@pytest.mark.contract("E2", "F2")
+def test_a_refusal_says_the_same_in_its_body_and_in_its_event() -> None:
+    """A sentence, which names nothing but what is configured."""
+    exchange = opened(Policy(header="X-Request-Id"))
+    exchange.fail(MissingTraceError())
+    message = error_in(exchange.take())["message"]
+
+    assert message == only(exchange).message
+    assert message.endswith(".")
+
+
+@pytest.mark.contract("C6")
+def test_the_cors_rules_are_asked_for_the_path() -> None:
+    """An application may have rules for some paths only."""
+    asked: list[tuple[bytes, str, str]] = []
+
+    class Layer:
+        """An application's own rules."""
+
+        def headers(self, origin: bytes, trace_header: str, path: str = "") -> Lines:
+            asked.append((origin, trace_header, path))
+            return [(b"access-control-allow-origin", origin)]
+
+    terms = Terms(Policy(), CountingMint(), b"x-trace-id", Layer())
+    exchange = Exchange(terms, OWN_TRACE, "GET", "/orders/7", [(b"origin", b"https://a.example")])
+    exchange.finish()
+
+    assert asked == [(b"https://a.example", "X-Trace-Id", "/orders/7")]
+    assert (b"access-control-allow-origin", b"https://a.example") in head_of(exchange.take()).headers
+
+
+@pytest.mark.contract("F1", "F3")
+def test_two_facts_of_one_reply_are_two_events() -> None:
+    """Whether or not the shell asked in between."""
+    exchange = opened(Policy(on_conflict="keep"))
+    exchange.start(200, [OTHER_LINE, (b"traceresponse", f"00-{OTHER_HEX}-00f067aa0ba902b7-01".encode())])
+
+    assert [event.kind for event in exchange.take_events()] == ["trace_overwrite_refused"] * 2
+
+
+def test_messages_out_of_order_say_what_is_wrong() -> None:
+    """To the developer, in the server's log."""
+    with pytest.raises(ReplyError, match=r"^the reply was started twice$"):
+        _waiting().start(200, [])
+    with pytest.raises(ReplyError, match=r"^a body came before the start of the reply or after its end$"):
+        opened().body(b"x", more=False)

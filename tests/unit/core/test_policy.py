@@ -55,7 +55,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         {"query_parameter": "trace id"},
         {"on_conflict": "keep"},
         {"on_conflict_paths": {"/a": "keep", "/b/*": "refuse"}},
-        {"cors_origins": ("*", "https://app.example", "http://localhost:3000")},
+        {"cors_origins": ("*", "https://app.example", "http://localhost:3000", "app-X://X")},
         {"error_bodies": "json", "bodies": "all", "signed_errors": "header", "sse_carrier": "field"},
         {"sse_error": "openai", "problem_json": "always"},
         {"problem_json": "never"},

@@ -40,6 +40,7 @@ def test_traces_are_equal_by_number() -> None:
 
     assert bound == trace(HEX, origin="minted", fault="missing_trace_id")
     assert hash(bound) == hash(trace(HEX))
+    assert hash(bound) != hash(trace(OTHER))
     assert bound != trace(OTHER)
     assert not bound != trace(HEX)  # noqa: SIM202 - both operators are defined
     assert bound != OWN

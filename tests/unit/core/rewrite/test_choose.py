@@ -120,3 +120,30 @@ def test_error_bodies_of_exempt_media_types_are_left_alone(
 def test_some_replies_have_no_body_whatever_their_head_says(method: str, status: int, *, none: bool) -> None:
     """RFC 9110, section 6.4.1."""
     assert is_bodiless(method, status) is none
+
+
+@pytest.mark.contract("D3")
+@pytest.mark.parametrize(
+    ("media", "rule", "exempt"),
+    [
+        (b"application/foo+json", "application/foo+json", True),
+        (b"application/Foo+JSON; v=1", "application/foo+json", True),
+        (b"application/fop+json", "application/fo*", True),
+        (b"application/fp+json", "application/fo*", False),
+        (b"application/foo+jsop+json", "application/foo+json", False),
+        (b"application/foo+jsox+json", "application/foo+json", False),
+    ],
+)
+def test_a_media_type_is_exempt_by_the_whole_rule(media: bytes, rule: str, *, exempt: bool) -> None:
+    """A rule without a star is no prefix, and one with a star is as long as it is written."""
+    found = chosen(media, 500, policy=Policy(exempt_media_types=(rule,)))
+
+    assert (found is Treatment.PASS) is exempt
+
+
+@pytest.mark.contract("D1")
+@pytest.mark.parametrize("media", [b"application/jsonX", b"Xapplication/json", b"application/jsonX ; charset=utf-8"])
+def test_a_letter_more_is_another_media_type(media: bytes) -> None:
+    """Only spaces and tabs stand around a media type."""
+    assert chosen(media, 500) is Treatment.PASS
+    assert chosen(b" \tapplication/json \t; charset=utf-8", 500) is Treatment.ERROR_JSON

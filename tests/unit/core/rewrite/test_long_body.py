@@ -158,3 +158,13 @@ def test_a_silent_body_lets_its_head_out_once_and_nothing_else() -> None:
     assert body.feed(b"text", more=True) == Step()
     assert body.feed(b"text", more=False) == Step(fate=Fate.END)
     assert body.unsent == b""
+
+
+@pytest.mark.contract("D5", "E4")
+def test_what_came_before_another_trace_leaves() -> None:
+    """The piece that brings it is cut there: a byte that was promised before is not taken back."""
+    step = spliced().feed(b'{"a": 1, "trace_id": "%s"}' % OTHER.encode(), more=False)
+
+    assert step.fate is Fate.OVERWRITE
+    assert step.data.startswith(b'{"a": 1')
+    assert OTHER.encode() not in step.data
