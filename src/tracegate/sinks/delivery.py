@@ -1,0 +1,261 @@
+"""How do events reach the store, and the spool when the store is away or hangs, while nobody waits for a thread?
+
+Two threads: one gives events to the store, and may hang there; the other one watches it, and writes to the spool.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tracegate.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from tracegate.core.events import Event
+    from tracegate.sinks.queues import Parcel, Queues
+    from tracegate.sinks.spool import Spool
+
+__all__ = ["Delivery"]
+
+_log = logging.getLogger("tracegate.sinks")
+
+_LOOK_EVERY_SECONDS = 30.0
+"""How often an idle process looks for what another one left in the spool when it was killed."""
+
+
+_CAUGHT_UP = 1_000
+"""A replay that found fewer events than this is about to catch up with those that come."""
+
+
+class _AwayError(Exception):
+    """The store did not take what the spool gave it."""
+
+    def __init__(self, failure: BaseException) -> None:
+        self.failure = failure
+        super().__init__()
+
+
+class Delivery:
+    """The queues of one process, and the two threads that empty them.
+
+    Args:
+        take: Writes to the store; recognises by their ids the events that it has.
+        spool: Where events go while the store is away; None: nowhere, what the store refuses is lost.
+        queues: Empty ones.
+        retry_seconds: How long a store that failed is left alone.
+    """
+
+    def __init__(
+        self, take: Callable[[Sequence[Event]], object], spool: Spool | None, queues: Queues, retry_seconds: float
+    ) -> None:
+        self._take = take
+        self._spool = spool
+        self._queues = queues
+        self._retry_seconds = retry_seconds
+        lock = threading.RLock()
+        self._lock = lock
+        self._store_turn = threading.Condition(lock)
+        self._spool_turn = threading.Condition(lock)
+        self._progress = threading.Condition(lock)
+        self._threads: list[threading.Thread] = []
+        self._stopped = False
+        self._spooled = spool is not None  # by a process before this one, perhaps
+        self._spool_fails = False
+        self._recovering = False
+        self._look_at = 0.0 if spool is not None else math.inf
+        self._wake_at = -math.inf
+
+    def accept(self, parcel: Parcel) -> None:
+        """Queue *parcel*. Waits for nothing, unless the system gives no thread: the spool is written at once then."""
+        with self._exclusive() as queues:
+            queues.admit(parcel)
+            started = not self._stopped and self._start()
+            if queues.store_has_work:
+                self._store_turn.notify()
+            if queues.spool_has_work or parcel.deadline < self._wake_at:
+                self._spool_turn.notify()
+        if not started:
+            self._rescue()
+
+    def start(self) -> None:
+        """Start the threads, where they do not run yet."""
+        with self._lock:
+            self._start()
+
+    def flush(self, timeout_seconds: float) -> bool:
+        """Wait for the store, then as long for the spool, to take what is queued. Return whether nothing is left."""
+        with self._exclusive() as queues:
+            if not self._progress.wait_for(lambda: not queues.backlog, timeout_seconds):
+                queues.hurry()
+                self._spool_turn.notify()
+                self._progress.wait_for(lambda: not queues.backlog, timeout_seconds)
+            return not queues.backlog
+
+    def stop(self) -> None:
+        """End the threads, as soon as they are done with what they are at; what is still queued is lost."""
+        with self._exclusive() as queues:
+            queues.give_up()
+            self._stopped = True
+            self._store_turn.notify_all()
+            self._spool_turn.notify_all()
+
+    def _start(self) -> bool:
+        loops = (self._feed_store, self._feed_spool)[len(self._threads) :]
+        for loop in loops:
+            thread = threading.Thread(target=loop, name=f"tracegate{loop.__name__}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no more threads, or none so late: the interpreter ends
+                return False
+            self._threads.append(thread)
+        return True
+
+    def _rescue(self) -> None:
+        with self._exclusive() as queues:
+            queues.hurry()
+        while True:
+            with self._exclusive() as queues:
+                parcels = queues.for_spool()
+            if not parcels:
+                break
+            self._write_spool(parcels)
+        with self._exclusive() as queues:
+            if self._stopped:
+                queues.give_up()
+
+    def _feed_store(self) -> None:
+        while (parcels := self._for_store()) is not None:
+            try:
+                replayed = self._replay()
+                if parcels:
+                    self._take([event for parcel in parcels for event in parcel.events])
+            except BaseException as failure:  # noqa: BLE001 - a thread that ends takes nothing any more
+                self._store_failed(parcels, failure)
+            else:
+                self._store_answered(parcels, replayed)
+
+    def _for_store(self) -> list[Parcel] | None:
+        with self._exclusive() as queues:
+            while not (self._stopped or queues.store_has_work or time.monotonic() >= self._look_at):
+                self._store_turn.wait(_seconds_until(self._look_at))
+            if self._recovering and not self._stopped:
+                # What came before the store was back is on its way to the spool, and is taken before what came after.
+                self._recovering = False
+                self._store_turn.wait_for(lambda: queues.spool_is_idle, self._retry_seconds)
+            return None if self._stopped else queues.for_store()
+
+    def _replay(self) -> int:
+        """Give the store what is in the spool, if anything may be. A spool that cannot be read keeps nothing back."""
+        with self._lock:
+            due = self._spooled or time.monotonic() >= self._look_at
+            self._spooled = False
+        if self._spool is None or not due:
+            return 0
+        try:
+            return self._spool.replay(self._give)
+        except _AwayError as away:
+            raise away.failure from None
+        except Exception:  # noqa: BLE001 - a broken disk must not keep the store from taking what comes
+            _log.exception("the spool cannot be replayed")
+            return 0
+
+    def _give(self, events: Sequence[Event]) -> None:
+        try:
+            self._take(events)
+        except BaseException as failure:
+            raise _AwayError(failure) from failure
+
+    def _store_answered(self, parcels: list[Parcel], replayed: int) -> None:
+        with self._exclusive() as queues:
+            queues.store_took(parcels)
+            again = self._spooled or not queues.answering
+            self._recovering = not queues.answering and replayed < _CAUGHT_UP
+            queues.answering = queues.answering or self._recovering
+            if self._spool is not None:
+                self._look_at = time.monotonic() + (0 if again else _LOOK_EVERY_SECONDS)
+            self._progress.notify_all()
+            recovered = self._recovering
+        if recovered:
+            _log.info("the event store gets events again")
+
+    def _store_failed(self, parcels: list[Parcel], failure: BaseException) -> None:
+        with self._exclusive() as queues:
+            first = queues.answering
+            queues.store_refused(parcels)
+            if self._spool is not None:
+                self._spooled = True
+                self._look_at = time.monotonic() + self._retry_seconds
+            self._spool_turn.notify()
+            self._progress.notify_all()
+        if first:
+            _log.warning("the event store does not take events: %s", _reason(failure))
+
+    def _feed_spool(self) -> None:
+        while (parcels := self._for_spool()) is not None:
+            self._write_spool(parcels)
+
+    def _for_spool(self) -> list[Parcel] | None:
+        with self._exclusive() as queues:
+            queues.overdue(time.monotonic())
+            if not (self._stopped or queues.spool_has_work or queues.answers):
+                self._wake_at = queues.next_deadline
+                self._spool_turn.wait(_seconds_until(self._wake_at))
+                self._wake_at = -math.inf
+                queues.overdue(time.monotonic())
+            return None if self._stopped else queues.for_spool()
+
+    def _write_spool(self, parcels: list[Parcel]) -> None:
+        if self._spool is None or not parcels:
+            return
+        try:
+            self._spool.append([event for parcel in parcels for event in parcel.events])
+        except BaseException as failure:  # noqa: BLE001 - as with the store
+            self._spool_failed(parcels, failure)
+        else:
+            self._spool_took(parcels)
+
+    def _spool_took(self, parcels: list[Parcel]) -> None:
+        with self._exclusive() as queues:
+            queues.spool_took(parcels)
+            self._spool_fails = False
+            self._spooled = True
+            if queues.answering:
+                self._look_at = 0.0
+            self._store_turn.notify()
+            self._progress.notify_all()
+
+    def _spool_failed(self, parcels: list[Parcel], failure: BaseException) -> None:
+        with self._exclusive() as queues:
+            first, self._spool_fails = not self._spool_fails, True
+            queues.spool_refused(parcels)
+            self._store_turn.notify()
+            self._progress.notify_all()
+        if first:
+            _log.warning("the spool does not take events: %s", _reason(failure))
+
+    @contextmanager
+    def _exclusive(self) -> Generator[Queues]:
+        """Hold the lock; then, without it, tell who waits, and the log what was lost."""
+        with self._lock:
+            yield self._queues
+            answers, self._queues.answers = self._queues.answers, []
+            lost, self._queues.obituaries = self._queues.obituaries, []
+        for answer, durable in answers:
+            answer.set_result(durable)
+        for event in lost:
+            _log.error("an event is lost: %s %s %s %s", event.id, event.kind, event.trace_id, event.message)
+
+
+def _seconds_until(moment: float) -> float | None:
+    return None if moment == math.inf else max(0.0, moment - time.monotonic())
+
+
+def _reason(failure: BaseException) -> str:
+    """Say why, without what a driver's message may hold: the store's address."""
+    return failure.reason if isinstance(failure, StoreError) else type(failure).__name__
