@@ -1,0 +1,1 @@
+"""How the tables came to be, one step after the other. Alembic runs them; see :mod:`tracegate.store.upgrade`."""

@@ -1,0 +1,29 @@
+"""What can a column of text hold?
+
+PostgreSQL refuses U+0000, and neither store takes a lone surrogate. Both can stand in an event, so they are kept by a
+reversible escape, the same on both stores: U+001A SUBSTITUTE and four hex digits. Every other text is stored as it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["is_storable", "restored", "storable"]
+
+_NOT_STORABLE = re.compile("[\x00\x1a\ud800-\udfff]")
+_ESCAPED = re.compile("\x1a([0-9a-f]{4})")
+
+
+def is_storable(text: str) -> bool:
+    """Return whether *text* is stored as it is."""
+    return _NOT_STORABLE.search(text) is None
+
+
+def storable(text: str) -> str:
+    """Return *text* in a form that both stores take. :func:`restored` gives it back."""
+    return _NOT_STORABLE.sub(lambda found: f"\x1a{ord(found[0]):04x}", text)
+
+
+def restored(stored: str) -> str:
+    """Return the text of which :func:`storable` made *stored*."""
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), stored) if "\x1a" in stored else stored
