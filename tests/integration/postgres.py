@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -65,11 +66,17 @@ def running_postgres() -> Iterator[str]:
 
 
 @contextmanager
-def database(dsn: str) -> Iterator[str]:
-    """Give the DSN of a new, empty database on the server at *dsn*, and drop it afterwards."""
+def database(dsn: str, template: str = "template0") -> Iterator[str]:
+    """Give the DSN of a new database on the server at *dsn*, and drop it afterwards.
+
+    Args:
+        dsn: The server's.
+        template: The name of a database to copy, which nobody may use meanwhile; else it is empty.
+    """
     name = f"tracegate_{secrets.token_hex(6)}"
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'").format(sql.Identifier(name)))
+        make = sql.SQL("CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8'")
+        connection.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
     parts = psycopg.conninfo.conninfo_to_dict(dsn)
     try:
         yield _url({**parts, "dbname": name})
@@ -79,8 +86,6 @@ def database(dsn: str) -> Iterator[str]:
 
 
 def _url(parts: dict[str, Any]) -> str:
-    from urllib.parse import quote
-
     user = quote(str(parts.get("user", "")), safe="")
     password = f":{quote(str(parts['password']), safe='')}" if parts.get("password") else ""
     return f"postgresql://{user}{password}@{parts['host']}:{parts.get('port', 5432)}/{parts['dbname']}"
@@ -111,7 +116,9 @@ def _start_keeper(folder: Path) -> None:
         )  # fmt: skip
     _wait_until(lambda: (folder / "dsn").exists() or keeper.poll() is not None, seconds=120)
     if not (folder / "dsn").exists():
-        raise RuntimeError(f"no PostgreSQL came up: {(folder / 'keeper.log').read_text(encoding='utf-8')}")
+        said = (folder / "keeper.log").read_text(encoding="utf-8")
+        shutil.rmtree(folder)
+        raise RuntimeError(f"no PostgreSQL came up: {said}")
     keeper.returncode = 0  # it outlives this process: no warning that it was never waited for
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import func, or_, select, text, true, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, func, or_, select, text, true, tuple_
 
 from tracegate.core.trace_id import parse_trace_id
 from tracegate.store.engine import is_postgresql, reading, writing
@@ -197,7 +196,7 @@ def _narrowed(wanted: Select[Any], query: EventQuery, engine: Engine) -> Select[
     if query.service is not None:
         conditions.append(event.service == storable(query.service))
     if query.kinds:
-        conditions.append(event.event_type.in_(query.kinds))
+        conditions.append(event.event_type.in_([storable(kind) for kind in query.kinds]))
     if query.trace_id:
         conditions.append(_names(query.trace_id))
     return wanted.where(*conditions)
@@ -226,8 +225,6 @@ def _names(trace_id: str) -> ColumnElement[bool]:
 
 
 def _bound(key: EventKey) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    from sqlalchemy import bindparam
-
     event = ops_event.c
     return bindparam(None, key.time, event.event_time.type), bindparam(None, storable(key.id), event.id.type)
 
