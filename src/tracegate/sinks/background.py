@@ -129,7 +129,7 @@ class BackgroundWriter:
 
     def begin_anew(self) -> None:
         """Forget, in a forked child, the parent's queues and threads: the parent writes what it queued."""
-        self._lost_before: int = 0
+        self._lost_before = 0
         self._queues: Queues = Queues(
             spools=self._spool is not None,
             max_queued=self._max_queued,

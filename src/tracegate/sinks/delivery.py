@@ -68,6 +68,7 @@ class Delivery:
         self._spooled = spool is not None  # by a process before this one, perhaps
         self._spool_fails = False
         self._recovering = False
+        self._telling = 0
         self._look_at = 0.0 if spool is not None else math.inf
         self._wake_at = -math.inf
 
@@ -88,14 +89,13 @@ class Delivery:
         with self._lock:
             self._start()
 
-    def flush(self, timeout_seconds: float) -> bool:
-        """Wait for the store, then as long for the spool, to take what is queued. Return whether nothing is left."""
+    def flush(self, timeout_seconds: float) -> None:
+        """Wait for the store, then as long for the spool, until all that is queued is durable, or lost and logged."""
         with self._exclusive() as queues:
-            if not self._progress.wait_for(lambda: not queues.backlog, timeout_seconds):
+            if not self._progress.wait_for(self._is_done, timeout_seconds):
                 queues.hurry()
                 self._spool_turn.notify()
-                self._progress.wait_for(lambda: not queues.backlog, timeout_seconds)
-            return not queues.backlog
+                self._progress.wait_for(self._is_done, timeout_seconds)
 
     def stop(self) -> None:
         """End the threads, as soon as they are done with what they are at; what is still queued is lost."""
@@ -104,6 +104,9 @@ class Delivery:
             self._stopped = True
             self._store_turn.notify_all()
             self._spool_turn.notify_all()
+
+    def _is_done(self) -> bool:
+        return not self._queues.backlog and not self._telling
 
     def _start(self) -> bool:
         loops = (self._feed_store, self._feed_spool)[len(self._threads) :]
@@ -161,8 +164,8 @@ class Delivery:
             return self._spool.replay(self._give)
         except _AwayError as away:
             raise away.failure from None
-        except Exception:  # noqa: BLE001 - a broken disk must not keep the store from taking what comes
-            _log.exception("the spool cannot be replayed")
+        except Exception as failure:  # noqa: BLE001 - a broken disk must not keep the store from taking what comes
+            _log.warning("the spool is not replayed: %s", _reason(failure))
             return 0
 
     def _give(self, events: Sequence[Event]) -> None:
@@ -174,14 +177,16 @@ class Delivery:
     def _store_answered(self, parcels: list[Parcel], replayed: int) -> None:
         with self._exclusive() as queues:
             queues.store_took(parcels)
-            again = self._spooled or not queues.answering
-            self._recovering = not queues.answering and replayed < _CAUGHT_UP
+            was_away = not queues.answering
+            # Nothing was given to it while something is on its way to the spool: that will show whether it is back.
+            shown = bool(parcels or replayed) or (queues.spool_is_idle and not self._spooled)
+            self._recovering = was_away and shown and replayed < _CAUGHT_UP
             queues.answering = queues.answering or self._recovering
             if self._spool is not None:
-                self._look_at = time.monotonic() + (0 if again else _LOOK_EVERY_SECONDS)
+                again = 0.0 if shown or self._spooled else self._retry_seconds
+                self._look_at = time.monotonic() + (again if was_away or self._spooled else _LOOK_EVERY_SECONDS)
             self._progress.notify_all()
-            recovered = self._recovering
-        if recovered:
+        if was_away and queues.answering:
             _log.info("the event store gets events again")
 
     def _store_failed(self, parcels: list[Parcel], failure: BaseException) -> None:
@@ -241,15 +246,20 @@ class Delivery:
 
     @contextmanager
     def _exclusive(self) -> Generator[Queues]:
-        """Hold the lock; then, without it, tell who waits, and the log what was lost."""
+        """Hold the lock; then, without it, tell the log what was lost, and who waits."""
         with self._lock:
             yield self._queues
             answers, self._queues.answers = self._queues.answers, []
             lost, self._queues.obituaries = self._queues.obituaries, []
-        for answer, durable in answers:
-            answer.set_result(durable)
+            self._telling += bool(lost)
         for event in lost:
             _log.error("an event is lost: %s %s %s %s", event.id, event.kind, event.trace_id, event.message)
+        for answer, durable in answers:
+            answer.set_result(durable)
+        if lost:
+            with self._lock:
+                self._telling -= 1
+                self._progress.notify_all()
 
 
 def _seconds_until(moment: float) -> float | None:

@@ -184,7 +184,7 @@ class Queues:
         if self._spools:
             self.answering = False
             for parcel in self._store.withdraw():
-                if parcel.refused:
+                if parcel.refused or not self._has_room(self._spool, parcel):
                     self._store.offer(parcel)
                 elif parcel not in self._spool.held:
                     self._offer_spool(parcel)
@@ -197,25 +197,27 @@ class Queues:
             self._tell(parcel, durable=False)
 
     def overdue(self, now: float) -> None:
-        """Offer to the spool as well what the store should have taken before *now*."""
-        self._hurry([parcel for parcel in self._awaited if parcel.deadline <= now])
+        """Offer to the spool as well what the store should have taken before *now*; without room, nobody can tell."""
+        for parcel in [parcel for parcel in self._awaited if parcel.deadline <= now]:
+            if self._spools and self._has_room(self._spool, parcel):
+                self._hurry(parcel)
+            else:
+                self._tell(parcel, durable=False)
 
     def hurry(self) -> None:
-        """Offer to the spool as well all that is not durable yet."""
-        self._hurry(list(self._open))
+        """Offer to the spool as well all that is not durable yet, room or not: nothing more will come."""
+        for parcel in self._open if self._spools else ():
+            self._hurry(parcel)
 
     def give_up(self) -> None:
         """Count as lost what is not durable yet."""
         for parcel in list(self._open):
             self._settle(parcel, durable=False)
 
-    def _hurry(self, late: list[Parcel]) -> None:
-        for parcel in late:
-            if not self._spools:
-                self._tell(parcel, durable=False)
-            elif not parcel.refused and parcel not in self._spool.held:
-                self.answering = False
-                self._offer_spool(parcel)
+    def _hurry(self, parcel: Parcel) -> None:
+        if not parcel.refused and parcel not in self._spool.held:
+            self.answering = False
+            self._offer_spool(parcel)
 
     def _has_room(self, lane: _Lane, parcel: Parcel) -> bool:
         return not lane.size or lane.size + len(parcel.events) <= self._max_queued
@@ -225,11 +227,11 @@ class Queues:
         self._spool.offer(parcel)
 
     def _pass_on(self, parcel: Parcel, other: _Lane) -> None:
-        """Give what one of the two cannot keep to the other one, unless that has it, or could not keep it either."""
+        """Give what one of the two cannot keep to the other one, unless that has it, or cannot keep it either."""
         asked_both, parcel.refused = parcel.refused, True
         if parcel.settled or parcel in other.held:
             return
-        if asked_both or not self._spools:
+        if asked_both or not self._spools or not self._has_room(other, parcel):
             self._settle(parcel, durable=False)
         else:
             self._awaited.pop(parcel, None)

@@ -19,7 +19,12 @@ PATIENCE_SECONDS = 60.0
 def event_of(number: int, message: str = "no id") -> Event:
     """Return the event whose id is *number*."""
     return Event(
-        kind="missing_trace", severity="error", component="tracegate.gate", message=message, trace_id=OWN, stage="request"
+        kind="missing_trace",
+        severity="error",
+        component="tracegate.gate",
+        message=message,
+        trace_id=OWN,
+        stage="request",
     ).stamped(
         id=str(number),
         time=datetime(2026, 11, 23, tzinfo=UTC) + timedelta(microseconds=number),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,10 +24,13 @@ pytestmark = pytest.mark.contract("F3")
 
 
 def files_of(directory: Path, suffix: str = ".events") -> list[Path]:
+    """Return the spool's files that end so, the oldest first."""
     return sorted(directory.glob(f"*{suffix}"))
 
 
-def failing_once(code: int) -> Callable[..., object]:
+def failing(code: int) -> Callable[..., object]:
+    """Return a system call that fails."""
+
     def fail(*_arguments: object) -> object:
         raise OSError(code, os.strerror(code))
 
@@ -53,7 +57,7 @@ def test_every_event_is_on_the_disk_when_append_returns(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "write", lambda fd, data: order.append("write") or write(fd, data))
 
     def noting_fsync(descriptor: int) -> None:
-        order.append("file" if os.fstat(descriptor).st_size and not os.path.isdir(f"/dev/fd/{descriptor}") else "name")
+        order.append("name" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noting_fsync)
@@ -154,7 +158,7 @@ def test_a_full_spool_takes_nothing_more_and_keeps_what_it_has(tmp_path: Path) -
     first.append(events_of(1))
     second.append(events_of(2))
     for spool in (first, second):
-        with pytest.raises(StoreError, match="^the spool is full$"):
+        with pytest.raises(StoreError, match=r"^the spool is full$"):
             spool.append(events_of(3))
 
     assert (first.replay(store), store.taken) == (2, [1, 2])
@@ -171,7 +175,7 @@ def test_a_disk_that_fails_is_reported_and_what_it_half_wrote_is_undone(
     spool, store = Spool(tmp_path), FakeStore()
     for round_number in range(3):
         with monkeypatch.context() as patch:
-            patch.setattr(os, call, failing_once(code))
+            patch.setattr(os, call, failing(code))
             for _ in range(5):
                 with pytest.raises(StoreError, match=f"^the spool cannot be written: {os.strerror(code)}$"):
                     spool.append(events_of(100))
@@ -189,9 +193,13 @@ def test_what_a_disk_half_wrote_and_will_not_undo_is_never_written_behind(
     spool.append(events_of(1))
     write = os.write
     with monkeypatch.context() as patch:
-        rest = iter([lambda fd, data: write(fd, data[:40]), failing_once(errno.ENOSPC)])
-        patch.setattr(os, "write", lambda fd, data: next(rest)(fd, data))
-        patch.setattr(os, "ftruncate", failing_once(errno.EIO))
+
+        def write_half(descriptor: int, data: memoryview) -> int:
+            patch.setattr(os, "write", failing(errno.ENOSPC))
+            return write(descriptor, data[:40])
+
+        patch.setattr(os, "write", write_half)
+        patch.setattr(os, "ftruncate", failing(errno.EIO))
         with pytest.raises(StoreError, match="No space left"):
             spool.append(events_of(2))
     spool.append(events_of(3))
@@ -235,8 +243,8 @@ def test_a_file_that_cannot_be_removed_is_reported_and_given_again(
     spool, store = Spool(tmp_path), FakeStore()
     spool.append(events_of(1))
     with monkeypatch.context() as patch:
-        patch.setattr(os, "unlink", failing_once(errno.EROFS))
-        with pytest.raises(StoreError, match="^the spool cannot be cleared: Read-only file system$"):
+        patch.setattr(os, "unlink", failing(errno.EROFS))
+        with pytest.raises(StoreError, match=r"^the spool cannot be cleared: Read-only file system$"):
             spool.replay(store)
 
     assert (spool.replay(store), store.taken) == (1, [1, 1])
