@@ -7,8 +7,8 @@ coroutine which ends in a foreign context leaves that context alone (clause G2).
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from contextvars import ContextVar, Token
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from os import urandom
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +18,7 @@ from tracegate.errors import MissingTraceError, TraceOverwriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+    from contextvars import Token
 
 __all__ = ["Binding", "bind_trace", "binding", "current_trace", "on_fault", "require_trace", "trace_scope", "unbind"]
 
@@ -59,7 +60,7 @@ def on_fault(observer: Callable[[str, str | None, str], None]) -> None:
 def unbind(bound: Binding, token: Token[Binding | None]) -> None:
     """Bring back what *token* found where *bound* is current, or a scope that was left open under it; for shells.
 
-    In a context that knows nothing of *bound* nothing changes.
+    In any other context nothing changes, be it a copy of the one in which *bound* was set.
 
     Source: contract clause G2.
     """
@@ -67,10 +68,8 @@ def unbind(bound: Binding, token: Token[Binding | None]) -> None:
     while current is not bound and isinstance(current, _Scope):
         current = current.found
     if current is bound:
-        try:
+        with suppress(ValueError):  # a copy of the context in which *bound* was set keeps it
             binding.reset(token)
-        except ValueError:  # a copy of the context in which *bound* was set
-            binding.set(None if token.old_value is Token.MISSING else token.old_value)
 
 
 def current_trace() -> Trace | None:

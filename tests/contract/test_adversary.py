@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import enum
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -768,3 +770,151 @@ def test_a_scope_left_open_does_not_outlive_its_request() -> None:
 
     asyncio.run(main())
     assert found == [None]
+
+
+# What the server did not take.
+
+
+@pytest.mark.contract("C1", "C3", "C4")
+@pytest.mark.parametrize("lines", [[TEXT], [TEXT, (b"content-length", b"9")], [STREAM], [JSON], [(b"vary", b"*")]])
+@pytest.mark.parametrize("cors", [False, True])
+@pytest.mark.parametrize("after", ["another head", "a failure", "a return"])
+def test_a_timeout_while_the_head_waits_does_not_let_an_untraced_reply_out(
+    lines: list[Line],
+    cors: bool,  # noqa: FBT001  a parameter
+    after: str,
+) -> None:
+    """As where uvicorn's `send` waits for a pipelining client, and a middleware's deadline cancels it."""
+    lines = [*lines, (b"access-control-allow-origin", b"*")] if cors else lines
+
+    async def play(send: Send) -> None:
+        try:
+            async with asyncio.timeout(0.01):
+                await send(start(200, *lines))
+                await send(body(b"data: 1\n\n", more=STREAM in lines))
+        except TimeoutError:
+            stuck.set()
+        if after == "another head":
+            await send(start(504, JSON))
+            await send(body(b'{"error": "timeout"}'))
+        elif after == "a failure":
+            raise LookupError
+
+    stuck = asyncio.Event()
+
+    async def wait(_message: Message) -> None:
+        if not stuck.is_set():
+            await asyncio.Event().wait() if STREAM not in lines else await stuck.wait()
+
+    scene = Scene(play)
+    scene.before_send = wait
+    scene.run()
+    (head,) = scene.starts
+    assert values(head["headers"]) == [OWN]
+    if STREAM not in lines:
+        scene.traced(504 if after == "another head" else 500)
+
+
+@pytest.mark.contract("C1", "G2")
+@pytest.mark.parametrize("then", ["close", "failure"])
+def test_an_acceptance_that_the_server_did_not_take_has_not_opened_the_connection(then: str) -> None:
+    """What comes next is a denial with the id, not an untraced 403."""
+
+    async def play(send: Send) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await send({"type": "websocket.accept"})
+        stuck.set()
+        if then == "failure":
+            raise LookupError
+        await send({"type": "websocket.close"})
+
+    async def wait(_message: Message) -> None:
+        if not stuck.is_set():
+            await asyncio.Event().wait()
+
+    stuck = asyncio.Event()
+    scene = Scene(play)
+    scene.before_send = wait
+    scene.run(type="websocket", extensions={DENIAL: {}})
+    assert scene.sent[0]["type"] == f"{DENIAL}.start"
+    assert values(scene.sent[0]["headers"]) == [OWN]
+
+
+def done_at_once(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[None, None, None], **_: object
+) -> asyncio.Future[None]:
+    """Run *coroutine*, which does not wait, and return its result as a future."""
+    done = loop.create_future()
+    try:
+        coroutine.send(None)
+    except StopIteration as result:
+        done.set_result(result.value)
+    return done
+
+
+@pytest.mark.contract("C1", "D6")
+@pytest.mark.parametrize("pause", [False, True])
+def test_a_stream_ends_where_tasks_start_eagerly(pause: bool) -> None:  # noqa: FBT001  a parameter
+    """The outbox's task may be done before its maker knows it. Python 3.11 has no such factory: ours never waits."""
+
+    async def play(send: Send) -> None:
+        await send(start(200, STREAM))
+        for number in (1, 2):
+            await send(body(b"data: %d\n\n" % number, more=True))
+        await send(body())
+
+    async def main() -> None:
+        if not pause or hasattr(asyncio, "eager_task_factory"):
+            asyncio.get_running_loop().set_task_factory(getattr(asyncio, "eager_task_factory", done_at_once))
+        async with asyncio.timeout(10):
+            await scene.serve()
+
+    async def wait(_message: Message) -> None:
+        if pause:
+            await asyncio.sleep(0)
+
+    scene = Scene(play)
+    scene.before_send = wait
+    asyncio.run(main())
+    assert scene.ended
+    assert scene.body == MARKED % 1 + MARKED % 2
+
+
+@pytest.mark.contract("C8")
+@pytest.mark.parametrize("lines", [[TEXT], [STREAM]])
+def test_trailers_may_be_any_iterable(lines: list[Line]) -> None:
+    """The gate reads them, and so does the server."""
+    status = (b"grpc-status", b"0")
+    trailers = {"type": "http.response.trailers", "headers": (line for line in [status])}
+    scene = Scene(reply(start(200, *lines, trailers=True), body(b"data: 1\n\n"), trailers)).run()
+    assert list(scene.sent[-1]["headers"]) == [status]
+
+
+@pytest.mark.contract("G2")
+def test_a_request_that_ends_in_a_copy_of_its_context_ends_in_peace() -> None:
+    """A server, or the garbage collector, may finish a coroutine wherever it likes."""
+
+    @types.coroutine
+    def pause() -> Iterator[None]:
+        yield
+
+    async def send(_message: Message) -> None:
+        await pause()
+
+    async def application(_scope: Message, _receive: Receive, send: Send) -> None:
+        await reply(start(200, TEXT), body(b"x"))(send)
+
+    gate: Any = TraceGate(application, runtime=Runtime())
+    serving = gate({"type": "http", "method": "GET", "path": "/", "headers": [(b"x-trace-id", OWN)]}, send, send)
+
+    def drive() -> None:
+        while True:
+            serving.send(None)
+
+    first = contextvars.copy_context()
+    first.run(serving.send, None)
+    copied = first.copy()
+    with pytest.raises(StopIteration):
+        copied.run(drive)
+    assert str(copied.run(current_trace)) == OWN.decode()

@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from tracegate.adapters.asgi_scope import Message, Send
 
@@ -20,19 +20,20 @@ class Outbox:
     A task that finds it idle sends its own. What else there is leaves in a task of the outbox, which no cancellation of
     a sender reaches: a stream's head must not be lost with the ping that let it go. Whoever puts something waits
     until it has left, so that a stalled client slows every sender down. On trio, which has no tasks to start from here,
-    whoever finds it idle sends for all.
+    whoever is sending sends for all.
 
     Args:
         send: The server's.
 
     Attributes:
-        idle: Whether nothing is on its way.
+        idle: Whether nothing is on its way, and nothing waits.
     """
 
-    __slots__ = ("_send", "_task", "_turn", "_waiting", "idle")
+    __slots__ = ("_is_taken", "_send", "_task", "_turn", "_waiting", "idle")
 
     def __init__(self, send: Send) -> None:
         self.idle = True
+        self._is_taken = False  # somebody is sending
         self._send = send
         self._waiting: deque[Message] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -49,34 +50,30 @@ class Outbox:
             OSError: The client left.
         """
         if self.idle and not shielded:
-            self.idle = False
-            try:
-                for message in messages:
-                    await self._send(message)
-            finally:
-                self._pass_on()
-            return
+            return await self._send_all(iter(messages))
         self._waiting.extend(messages)
+        self.idle = False
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # trio
-            if self.idle:
-                self.idle = False
-                await self._drain()
-            return
+            return await self._send_all(iter(())) if not self._is_taken else None
         if self._task is None:
-            if not self.idle:
+            if self._is_taken:
                 self._turn = asyncio.Event()
-            self.idle = False
-            self._task = loop.create_task(self._drain())
-            self._task.add_done_callback(_retrieve)
-        await asyncio.shield(self._task)
+            task = loop.create_task(self._drain())
+            task.add_done_callback(_retrieve)
+            if task.done():  # an eager one
+                return await task
+            self._task = task
+        return await asyncio.shield(self._task)
 
     async def send_one(self, message: Message) -> None:
         """Send one message of an idle outbox, as :meth:`put` does, with less ado."""
-        self.idle = False
+        self.idle, self._is_taken = False, True
         try:
             await self._send(message)
+            if self._waiting and self._turn is None:
+                await self._send_waiting()
         finally:
             self._pass_on()
 
@@ -91,22 +88,40 @@ class Outbox:
         if self._task is not None:
             self._task.cancel()
 
+    async def _send_all(self, messages: Iterator[Message]) -> None:
+        """Send *messages*, and on trio what others put meanwhile."""
+        self.idle, self._is_taken = False, True
+        try:
+            for message in messages:
+                await self._send(message)
+            if self._turn is None:
+                await self._send_waiting()
+        finally:
+            self._pass_on()
+
+    async def _send_waiting(self) -> None:
+        while self._waiting:
+            await self._send(self._waiting.popleft())
+
     def _pass_on(self) -> None:
+        self._is_taken = False
         if self._turn is not None:
             self._turn.set()
-        elif self._task is None:
-            self.idle = True
+        else:
+            self.idle = not self._waiting
 
     async def _drain(self) -> None:
         try:
             if self._turn is not None:
                 await self._turn.wait()
                 self._turn = None
-            while self._waiting:
-                await self._send(self._waiting.popleft())
+            await self._send_waiting()
+        except BaseException:
+            self._waiting.clear()  # whoever put them gets the same exception
+            raise
         finally:
             self._task = None
-            self.idle = True
+            self.idle = not self._waiting
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:

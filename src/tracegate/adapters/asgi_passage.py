@@ -105,17 +105,26 @@ class Passage:
             if status in terms.plain and type(status) is int and type(headers) is list:
                 length = terms.heads.glance(headers)
                 if length is not None:
-                    self.status = status
-                    if length < 0 or self.scope["method"] == "HEAD":
-                        # Over HTTP/1.1 nothing but a body can follow a head; over HTTP/2 trailers can, unannounced.
-                        self.forward = send if self.scope.get("http_version") in _ONE else self._checked
-                    else:
-                        self.left = length + _END
                     passed: Message = message.copy()  # type: ignore[attr-defined]  # a dict, as ASGI demands
                     passed["headers"] = [*headers, (terms.header, self.trace.raw)]
-                    return send(passed)  # pyright: ignore[reportUnknownArgumentType] - as above
+                    return self._begin(passed, status, length)  # pyright: ignore[reportUnknownArgumentType] - as above
         self.last = message
         return self._slow().send(message)
+
+    async def _begin(self, message: Message, status: int, length: int) -> None:
+        """Send a head that declares *length*. Where the server does not take it, the reply has not begun."""
+        self.status = status
+        send = self.server_send
+        if length < 0 or self.scope["method"] == "HEAD":
+            # Over HTTP/1.1 nothing but a body can follow a head; over HTTP/2 trailers can, unannounced.
+            self.forward = send if self.scope.get("http_version") in _ONE else self._checked
+        else:
+            self.left = length + _END
+        try:
+            await send(message)
+        except BaseException:
+            self.status, self.left, self.forward = 0, _NO_LENGTH, None
+            raise
 
     def _checked(self, message: Message) -> Awaitable[None]:
         """Take a message after a head that passed: only a body goes straight to the server."""
@@ -152,7 +161,7 @@ class Passage:
         """Return whether a reply that passed straight through has ended."""
         if self.left != _NO_LENGTH:
             return not self.left
-        passes = self.status > 0 if self.reply is None else self.reply.exchange.state is State.PASSING
+        passes = bool(self.status) if self.reply is None else self.reply.exchange.state is State.PASSING
         return passes and _was_last(self.last)
 
     def _slow(self) -> Reply:
@@ -171,6 +180,7 @@ class Passage:
 
 _ONE = ("1.1", "1.0")
 _ENDED: Message = {"type": "http.response.body"}
+_BEFORE_THE_END = ("", "http.response.start", "http.response.early_hint", "http.response.push")
 
 
 def _was_last(message: Message) -> bool:
@@ -180,7 +190,7 @@ def _was_last(message: Message) -> bool:
         return not message.get("more_body")
     if kind == "http.response.trailers":
         return not message.get("more_trailers")
-    return bool(kind == "http.response.pathsend")
+    return kind not in _BEFORE_THE_END  # a message of a server's own says nothing about the body
 
 
 def exchange_in(scope: Scope) -> Exchange | None:

@@ -51,7 +51,7 @@ class Reply:
         self._start_type = f"{prefix}.start"
         self._body = f"{prefix}.body"
         self._start: Message = {}
-        self._outbox = Outbox(send)
+        self._outbox = Outbox(self._deliver)
         self._timer: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
 
@@ -109,6 +109,8 @@ class Reply:
         if exchange.state is State.PASSING:
             exchange.remaining = -1  # the server counts what it sends itself
             await self._send(message)
+        elif exchange.over:
+            await self.flush()
         elif message["type"] == "http.response.pathsend":
             await self._take(message, read_path(message), more=False)
         else:
@@ -117,6 +119,8 @@ class Reply:
     async def _take_other(self, message: Message) -> None:
         """Take a message that is neither head nor body; trailers and hints may contradict (C3)."""
         exchange, kind = self.exchange, message["type"]
+        if type(message.get("headers", ())) not in (list, tuple):  # it is read here, and again by the server
+            message = {**message, "headers": list(message["headers"])}
         if kind == f"{self._prefix}.trailers":
             if exchange.state <= State.WAITING:
                 raise ReplyError("trailers came before the head of the reply")
@@ -146,7 +150,7 @@ class Reply:
         exchange.fail(error)
         try:
             await self._close()
-        except OSError:  # the client left
+        except Exception:  # noqa: BLE001 - the server's own: the client left, or what the server makes of a failed reply
             exchange.gone = True
 
     async def finish(self) -> None:
@@ -181,6 +185,15 @@ class Reply:
         await self.flush()
 
     # Sending.
+
+    async def _deliver(self, message: Message) -> None:
+        """Give a message to the server; the reply has begun only once that took the head."""
+        try:
+            await self._send(message)
+        except BaseException:
+            if message["type"] == self._start_type:
+                self.exchange.reopen()
+            raise
 
     async def flush(self) -> None:
         """Record what happened, and send what leaves now."""
@@ -226,9 +239,9 @@ class Reply:
         """Start or stop the clock of a held start or end (D7)."""
         exchange = self.exchange
         if not exchange.waits:
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            assert self._timer is not None  # noqa: S101 - else nobody would ask
+            self._timer.cancel()
+            self._timer = None
         elif self._timer is None:
             hold = self._shell.runtime.policy.sse_hold_seconds
             try:

@@ -65,8 +65,14 @@ class _Handshake:
         if lines is None:
             await self._refused()
             return
+        await self._reply.flush()
         self.open = True
-        await self._send({**message, "headers": lines})
+        try:
+            await self._send({**message, "headers": lines})
+        except BaseException:  # the server did not take it
+            self.open = False
+            self._exchange.reopen()
+            raise
 
     async def _close(self, message: Message) -> None:
         if self._exchange.state is not State.OPEN:
@@ -85,7 +91,9 @@ class _Handshake:
         else:
             self._exchange.take()
             await self._reply.flush()
-            await self._send({"type": "websocket.close", "code": 1008, "reason": "trace_overwrite_refused"})
+            refused = self._exchange.error is None
+            code, reason = (1008, "trace_overwrite_refused") if refused else (1011, "internal_error")
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
 
 async def serve_websocket(shell: Shell, trace: Trace, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from tracegate.adapters.cancellation import is_cancellation
 from tracegate.adapters.wiring import wired
+from tracegate.adapters.wsgi_bridge import SCOPE, outer_exchange
 from tracegate.adapters.wsgi_environ import HINTS, MARK, admitted, decide, keys_of, lines_of, method_of, path_of
 from tracegate.adapters.wsgi_head import PlainHeads, native_lines, status_line
 from tracegate.adapters.wsgi_passage import Passage
 from tracegate.context import binding
 from tracegate.core.admission import refusal_reply
-from tracegate.core.exchange import Exchange
 from tracegate.core.gate import Refused
-from tracegate.core.reply import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse
 
     from tracegate.adapters.wsgi_environ import Environ
-    from tracegate.context import Binding
     from tracegate.core.cors import CorsLayer
     from tracegate.core.policy import Policy
     from tracegate.runtime import Runtime
@@ -80,11 +78,11 @@ class TraceGate:
         found = binding.get()
         if MARK in environ:
             return self.app(environ, start_response)
-        outer = None if found is None else _bridged(found, environ)
+        outer = outer_exchange(found, environ) if found is not None or SCOPE in environ else None
         if outer is not None:
             return self.app(admitted(environ, outer), start_response)
         trace, value = None, environ.get(self._key)
-        if type(value) is str and _TRACEPARENT not in environ:
+        if type(value) is str and value.isascii() and _TRACEPARENT not in environ:
             trace = self._accept(value.encode())
         if trace is None:
             decision = decide(self, environ)
@@ -111,13 +109,3 @@ class TraceGate:
             raise
         finally:
             binding.set(found)
-
-
-def _bridged(found: Binding, environ: Environ) -> Exchange | None:
-    """Return the exchange of the ASGI gate in front of a bridge that has taken this very request (clause B8)."""
-    if isinstance(found, Passage):  # another request's: of this one it would stand in the environ
-        return None
-    outer = getattr(found, "exchange", found)
-    if not isinstance(outer, Exchange) or outer.state is not State.OPEN:
-        return None
-    return outer if outer.method == method_of(environ) and outer.path == path_of(environ) else None

@@ -57,9 +57,7 @@ class Passage(msgspec.Struct, eq=False):
                 self._reply.adopt(self._head, self._length)
         return self._reply
 
-    def start(
-        self, status: str, headers: NativeHeaders, exc_info: ExcInfo | None = None, /
-    ) -> Callable[[bytes], object]:
+    def start(self, status: str, headers: NativeHeaders, exc_info: ExcInfo | None = None) -> Callable[[bytes], object]:
         """Take the reply's head, as ``start_response``."""
         if self._head is None and self._reply is None:
             length = self.shell.plain_heads.length_of(status, headers)

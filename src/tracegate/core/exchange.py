@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Exchange", "Part", "Signal", "Start", "State"]
 
 _INTERNAL_ERROR = 500
+_KEPT = "Another trace in the reply was delivered, as configured."
 _WRONG_LENGTH = "The body is shorter or longer than its declared length."
 
 
@@ -79,8 +80,7 @@ class Exchange(msgspec.Struct, eq=False):
         """Take the reply's head.
 
         Returns:
-            The lines to send where the body goes straight through; None where :meth:`take` has what leaves: also where
-            the gate answered before, and this head is swallowed (E2).
+            The lines to send where the body goes straight through; None where :meth:`take` has what leaves.
 
         Raises:
             ReplyError: The reply was started before.
@@ -104,6 +104,11 @@ class Exchange(msgspec.Struct, eq=False):
         if head.traceresponse is not None and self.terms.differs(head.traceresponse, self.trace):
             self._note_kept("head", "traceresponse names another trace; it was left as it is.")
         return self._pass(head, head.headers) if not head.media else self._treat(head)
+
+    def reopen(self) -> None:
+        """Begin anew: the server did not take the head, so that another one may come, or a refusal."""
+        self.state, self.status, self.remaining, self.error = State.OPEN, None, -1, None
+        self._head, self._treated, self._parts = None, None, ()
 
     def adopt(self, status: int, remaining: int) -> None:
         """Go on with a reply whose head the shell has marked and sent: *remaining* bytes are to come, -1 for any."""
@@ -313,9 +318,7 @@ class Exchange(msgspec.Struct, eq=False):
         """End a body that disagrees with its declared length (C5): what it promised is never delivered whole."""
         head, body = self._head, self._treated
         if self.state is State.HELD and head and head.length and isinstance(body, (ErrorBody, SuccessBody)):
-            sent = (body.unsent + data)[: head.length - 1]
-            self._put(self._own_start())
-            self._put(sent)
+            self._put(self._own_start(), (body.unsent + data)[: head.length - 1])
             self.state = State.TREATED
         elif self.state is State.WAITING:
             self.release()
@@ -342,15 +345,13 @@ class Exchange(msgspec.Struct, eq=False):
 
     # Facts.
 
-    def _note_kept(
-        self, stage: Stage, message: str = "Another trace in the reply was delivered, as configured."
-    ) -> None:
+    def _note_kept(self, stage: Stage, message: str = _KEPT) -> None:
         self._record("trace_overwrite_refused", stage, message, status=self.status, would_refuse=True)
 
     def _record(self, kind: Kind, stage: Stage, message: str, **facts: Unpack[Facts]) -> None:
         self._events += (reply_event(self, kind, stage, message, **facts),)
 
 
-_TAKES_BODY = (State.HELD, State.WAITING, State.TREATED)
 _MORE = Fate.MORE  # an enum's attribute is a slow one
 _WAITS, _OVER = (State.WAITING, State.EMPTY, State.CLOSING), (State.REPLACED, State.ABORTED)
+_TAKES_BODY = (State.HELD, State.WAITING, State.TREATED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -204,13 +204,22 @@ class HeadReader:
 
 
 def _as_list(headers: Iterable[tuple[bytes, bytes]]) -> Headers | None:
-    """Return a copy: the application may go on with its own list while the head is held."""
-    if isinstance(headers, list):
-        return list(headers)
+    """Return a copy that does not change: the application may go on with its own objects while the head is held."""
     try:
-        return [tuple(line) for line in headers]  # type: ignore[misc]
+        return [line if _is_constant(line) else _constant(line) for line in headers]
     except TypeError:
         return None
+
+
+def _is_constant(line: tuple[bytes, bytes]) -> bool:
+    return type(line) is tuple and all(type(part) is bytes for part in line)
+
+
+def _constant(line: Any) -> Any:  # noqa: ANN401 - whatever the application gave; what is no pair will be found
+    try:
+        return tuple(bytes(part) if isinstance(part, bytearray) else part for part in line)
+    except TypeError:
+        return line
 
 
 def _meaning(key: bytes, value: bytes, trace_header: bytes) -> int:

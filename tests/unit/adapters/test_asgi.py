@@ -12,6 +12,8 @@ import pytest
 from tests.unit.adapters.asgi_server import (
     FORGED,
     ID_LINE,
+    JSON,
+    STREAM,
     TEXT,
     Message,
     Server,
@@ -257,3 +259,83 @@ def test_an_event_names_the_route_that_the_integration_finds() -> None:
     gate, sink = gate_of(Application(), route_of=lambda scope: scope["path"] + "/{id}")
     served(gate, scope_of(headers=[]))
     assert [event.route for event in sink.events] == ["/things/{id}"]
+
+
+def outcome(application: Any, **scope: object) -> tuple[Server, list[Any], BaseException | None]:
+    """Return what the server got of *application* behind a gate, the events, and what was raised."""
+    server, raised = Server(), []
+    gate, sink = gate_of(application)
+
+    async def main() -> None:
+        try:
+            await gate(scope_of(**scope), server.receive, server.send)
+        except Exception as error:  # noqa: BLE001  what came out is what is looked at
+            raised.append(error)
+
+    if isinstance(application, Failing):
+        application.server = server
+    on_asyncio(main)
+    return server, sink.events, raised[0] if raised else None
+
+
+class Failing:
+    """An application that fails in mid-stream, on a server whose `send` fails from then on."""
+
+    server: Server
+
+    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
+        async def refuse(message: Message) -> None:
+            raise RuntimeError(message["type"])
+
+        await send(start(200, STREAM))
+        await send(body(b"data: 1\n\n", more=True))
+        self.server.before_send = refuse
+        raise LookupError
+
+
+@pytest.mark.contract("C4")
+def test_the_applications_exception_is_not_masked_by_the_servers() -> None:
+    """Whatever the server says to the event that ends the stream."""
+    _, _, raised = outcome(Failing())
+
+    assert isinstance(raised, LookupError)
+
+
+@pytest.mark.contract("E2")
+def test_the_file_of_a_refused_reply_is_not_read() -> None:
+    """What comes after a refusal is swallowed, also where the file is missing."""
+    messages = (start(200, TEXT, FORGED), {"type": "http.response.pathsend", "path": "/nowhere"})
+    server, _, raised = outcome(Application(*messages))
+
+    assert raised is None
+    assert server.starts == [(409, [ID_LINE[1]])]
+
+
+@pytest.mark.contract("C5")
+@pytest.mark.parametrize("version", ["1.1", "2"])
+def test_a_message_of_another_kind_after_the_end_is_no_broken_stream(version: str) -> None:
+    """Servers and test clients have messages of their own."""
+    messages = (start(200, TEXT), body(b"x"), {"type": "http.response.debug", "info": {}})
+    server, events, raised = outcome(Application(*messages), http_version=version)
+
+    assert (events, raised) == ([], None)
+    assert server.sent[-1] == messages[-1]
+
+
+@pytest.mark.contract("C1", "C8")
+@pytest.mark.parametrize("change", ["line", "value"])
+def test_a_head_that_is_held_does_not_change_with_the_applications_lists(change: str) -> None:
+    """The application may go on with all that it gave: the list, its lines, a mutable value."""
+    value = bytearray(ID_LINE[1])
+    line: list[Any] = [b"x-trace-id", value]
+
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": [list(JSON), line]})
+        if change == "line":
+            line[1] = FORGED[1]
+        else:
+            value[:] = FORGED[1]
+        await send(body(b"{}"))
+
+    server, _, _ = outcome(application)
+    assert server.starts == [(404, [ID_LINE[1]])]

@@ -437,8 +437,47 @@ def test_on_trio_a_cancelled_sender_leaves_the_rest_to_the_next_one() -> None:
             await trio.testing.wait_all_tasks_blocked()
             await put_shielded(outbox, "c")
             nursery.cancel_scope.cancel()
-        assert outbox.idle
+        assert not outbox.idle
         await put_shielded(outbox, "d")
+        assert outbox.idle
 
     on_trio(main)
     assert [message["type"] for message in server.sent] == ["b", "c", "d"]
+
+
+@pytest.mark.contract("D6")
+@pytest.mark.parametrize("way", ["put", "send_one"])
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_on_trio_what_was_put_behind_another_task_leaves_in_its_turn(way: str, *, cancelled: bool) -> None:
+    """By the task that is sending, or where that is cancelled, by whoever comes next."""
+    server = Server()
+
+    async def main() -> None:
+        reads = trio.Event()
+
+        async def wait(_message: Message) -> None:
+            await reads.wait()
+
+        server.before_send = wait
+        outbox = Outbox(server.send)
+        scope = trio.CancelScope()
+
+        async def first() -> None:
+            with scope:
+                await (put(outbox, "a") if way == "put" else send_one(outbox, "a"))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(first)
+            await trio.testing.wait_all_tasks_blocked()
+            await put_shielded(outbox, "b")
+            assert not outbox.idle
+            if cancelled:
+                scope.cancel()
+                await trio.testing.wait_all_tasks_blocked()
+            reads.set()
+        await put(outbox, "c")
+        assert outbox.idle
+        await send_one(outbox, "d")
+
+    on_trio(main)
+    assert [message["type"] for message in server.sent] == [*("a" * (not cancelled)), "b", "c", "d"]

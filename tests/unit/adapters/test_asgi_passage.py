@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
-from collections.abc import Awaitable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from tests.unit.adapters.asgi_server import (
     JSON,
     STREAM,
     TEXT,
+    Line,
     Message,
     Server,
     body,
@@ -72,9 +73,18 @@ class Direct:
         self.sent: list[Message] = []
         self.receive = Server().receive
 
-    def send(self, message: Any) -> Awaitable[None]:
+    def send(self, message: Any) -> Direct:
         self.sent.append(message)
-        return self  # type: ignore[return-value]  # nobody awaits it
+        return self
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+
+def taken(sent: Any) -> None:
+    """Await *sent*, which the server takes at once."""
+    with pytest.raises(StopIteration):
+        sent.send(None)
 
 
 # The fast half.
@@ -99,7 +109,7 @@ def test_an_ordinary_reply_goes_straight_to_the_server(
     """The application gets the server's own awaitable, and the server the application's own message."""
     server: Any = Direct()
     passage, _ = passage_of(server, None, **scope)
-    assert passage.send(head) is server
+    taken(passage.send(head))
     assert server.sent == [{**head, "headers": [*head["headers"], ID_LINE]}]
     for message in bodies:
         assert not passage.is_whole()
@@ -116,7 +126,7 @@ def test_the_applications_head_is_not_edited() -> None:
     passage, _ = passage_of(server)
     headers = [TEXT]
     head = {"type": "http.response.start", "status": 200, "headers": headers, "reason": "Fine"}
-    passage.send(head)
+    taken(passage.send(head))
     assert (headers, head["headers"] is headers) == ([TEXT], True)
     assert server.sent == [{**head, "headers": [TEXT, ID_LINE]}]
 
@@ -699,3 +709,35 @@ def test_a_failure_beside_a_cancellation_is_a_failure() -> None:
     passage, _ = passage_of(server)
     on_asyncio(lambda: passage.stop(group))
     assert server.starts == [(500, [OWN.encode()])]
+
+
+@pytest.mark.contract("C1", "C3", "C4")
+@pytest.mark.parametrize("lines", [[TEXT], [TEXT, length(3)]])
+@pytest.mark.parametrize("kind", [OSError, RuntimeError, asyncio.CancelledError])
+def test_a_head_that_the_server_did_not_take_has_not_begun_the_reply(
+    kind: type[BaseException], lines: list[Line]
+) -> None:
+    """Another one gets the id too, or the application's failure a whole traced 500."""
+
+    async def refuse(_message: Message) -> None:
+        server.before_send = None
+        raise kind
+
+    for then in (start(504, JSON), None):
+        server = Server()
+        passage, _ = passage_of(server)
+
+        async def main(passage: Any = passage, then: Message | None = then) -> None:
+            with pytest.raises(kind):
+                await passage.send(start(200, *lines))
+            if then is None:
+                await passage.stop(ValueError())
+            else:
+                await passage.send(then)
+                await passage.send(body(b"{}"))
+
+        server.before_send = refuse
+        on_asyncio(main)
+        ((status, ids),) = server.starts
+        assert (status, ids) == (500 if then is None else 504, [ID_LINE[1]])
+        assert json.loads(server.body)["trace_id"] == OWN

@@ -412,3 +412,23 @@ def test_an_acceptance_after_a_denial_has_begun_is_out_of_order() -> None:
     scene = Scene(sending(denial(403, TEXT), ACCEPT)).run()
     assert isinstance(scene.raised, ReplyError)
     assert scene.server.sent == [denial(403, TEXT, ID_LINE)]
+
+
+@pytest.mark.contract("C3", "F3")
+@pytest.mark.parametrize("policy", [Policy(on_conflict="keep"), Policy(mode="observe")])
+def test_another_trace_that_an_acceptance_keeps_is_recorded(policy: Policy) -> None:
+    """Before the acceptance leaves: a connection may stay open for days."""
+    scene = Scene(sending(accept(FORGED), TEXT_MESSAGE), policy).run()
+
+    assert scene.server.sent == [accept(FORGED), TEXT_MESSAGE]
+    assert [(event.kind, event.would_refuse, event.transport) for event in scene.events] == [
+        ("trace_overwrite_refused", True, "websocket")
+    ]
+
+
+@pytest.mark.contract("C1", "C10")
+def test_an_acceptance_that_no_server_would_send_is_closed_for_what_it_is() -> None:
+    """No trace was overwritten."""
+    scene = Scene(sending(accept((b"a b", b"c"))), deniable=False).run()
+
+    assert scene.server.sent == [{"type": "websocket.close", "code": 1011, "reason": "internal_error"}]

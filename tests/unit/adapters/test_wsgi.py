@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -213,31 +215,95 @@ def test_a_gate_behind_a_gate_adds_nothing() -> None:
     assert (server.body, inner_events, outer_events) == (OWN.encode(), [], [])
 
 
-def exchange(gate: TraceGate, path: str, method: str = "GET") -> Exchange:
-    """Return the exchange of an ASGI gate for a request."""
-    return Exchange(gate.terms, Trace.of(TraceId.from_text(OTHER), "header"), method, path, [])
+class Outer:
+    """What an ASGI gate in front of a bridge binds for a request, as that bridge hands it on."""
+
+    def __init__(self, gate: TraceGate, **scope: object) -> None:
+        lines = [(b"host", b"a.example"), (b"x-trace-id", b"the other's"), (b"content-type", b"text/plain")]
+        usual = {
+            "method": "GET",
+            "query_string": b"a=1",
+            "headers": [*lines, (b"x_a", b"1"), (b"x-b", b"1"), (b"x-b", b"2")],
+        }
+        self.scope: dict[str, Any] = {**usual, **scope}
+        self.trace = Trace.of(TraceId.from_text(OTHER), "header")
+        self.exchange = Exchange(gate.terms, self.trace, "GET", "/mounted/things", [])
+        self.status = 0
+
+
+BRIDGED = {
+    "HTTP_HOST": "a.example",
+    "HTTP_X_TRACE_ID": "the other's",
+    "CONTENT_TYPE": "text/plain",
+    "QUERY_STRING": "a=1",
+    "HTTP_X_B": "1,2",
+}
 
 
 @pytest.mark.contract("B8")
-def test_behind_a_bridge_the_asgi_gate_in_front_decides() -> None:
-    """Its exchange stands in the context, for this very request, and has not begun its reply."""
+@pytest.mark.parametrize("path", ["/things", "/mounted/things", "/elsewhere"])
+def test_behind_a_bridge_the_asgi_gate_in_front_decides(path: str) -> None:
+    """It is bound here, for this very request, under whatever path a mount or a proxy has left of it."""
     gate, _ = gated(echo)
-    outer = exchange(gate, "/mounted/größe")
-    request = environ(SCRIPT_NAME="/mounted", PATH_INFO="/größe".encode().decode("latin-1"))
+    binding.set(Outer(gate))
+    try:
+        server = Server().serve(gate, environ(None, PATH_INFO=path, **BRIDGED))
+        assert (server.headers, server.body) == (TEXT, OTHER.encode())
+    finally:
+        binding.set(None)
+
+
+@pytest.mark.contract("B8", "C1")
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"HTTP_X_TRACE_ID": OWN},
+        {"HTTP_HOST": "b.example", "HTTP_X_TRACE_ID": OWN},
+        {"QUERY_STRING": "a=2", "HTTP_X_TRACE_ID": OWN},
+        {"REQUEST_METHOD": "POST", "HTTP_X_TRACE_ID": OWN},
+    ],
+)
+def test_a_request_of_the_applications_own_making_is_decided_anew(changed: dict[str, str]) -> None:
+    """An application may call another one in its own process: the reply of that one has an id of its own."""
+    gate, _ = gated(echo)
+    outer = Outer(gate)
     binding.set(outer)
     try:
-        server = Server().serve(gate, request)
-        assert (server.headers, server.body) == (TEXT, OTHER.encode())
-        others = [
-            exchange(gate, "/another"),
-            exchange(gate, "/mounted/größe", "POST"),
-            exchange(gate, "/mounted/größe"),
-        ]
-        others[2].start(200, [])
-        for other in others:
-            binding.set(other)
-            assert Server().serve(gate, request).body == OWN.encode()
-            assert binding.get() is other
+        server = Server().serve(gate, environ(None, **{**BRIDGED, **changed}))
+        assert (server.values("x-trace-id"), server.body) == ([OWN], OWN.encode())
+        assert binding.get() is outer
+    finally:
+        binding.set(None)
+
+
+@pytest.mark.contract("B8", "C1")
+@pytest.mark.parametrize("begun", ["passage", "exchange"])
+def test_a_request_while_the_reply_streams_is_decided_anew(begun: str) -> None:
+    """The outer reply has its head; this one is another."""
+    gate, _ = gated(echo, Policy(mode="mint"))
+    outer = Outer(gate, headers=[])
+    if begun == "passage":
+        outer.status = 200
+    else:
+        outer.exchange.start(200, [])
+    binding.set(outer)
+    try:
+        assert Server().serve(gate, environ(QUERY_STRING="a=1")).values("x-trace-id") == [OWN]
+    finally:
+        binding.set(None)
+
+
+@pytest.mark.contract("B8")
+def test_a_bridge_that_hands_its_scope_on_says_it_itself() -> None:
+    """As a2wsgi does, whatever it makes of the headers; a scope without a gate's mark is none's."""
+    gate, _ = gated(echo)
+    outer = Outer(gate)
+    binding.set(outer)
+    try:
+        marked = environ(None, **{"asgi.scope": {"tracegate.exchange": outer}})
+        assert Server().serve(gate, marked).headers == TEXT
+        unmarked = environ(None, **{"asgi.scope": outer.scope, **BRIDGED, "HTTP_X_TRACE_ID": OWN})
+        assert Server().serve(gate, unmarked).values("x-trace-id") == [OWN]
     finally:
         binding.set(None)
 
@@ -254,16 +320,41 @@ def test_the_exchange_is_found_from_the_applications_environ() -> None:
 
     gate, _ = gated(app)
     assert Server().serve(gate).values("x-trace-id") == [OWN]
-    outer = exchange(gate, "/things")
+    outer = Outer(gate)
     binding.set(outer)
     try:
-        Server().serve(gate)
+        Server().serve(gate, environ(None, **BRIDGED))
     finally:
         binding.set(None)
     assert found[0] is not None
     assert (found[0].trace.trace_id, found[0].path, found[0].method) == (OWN, "/things", "GET")
-    assert found[1] is outer
+    assert found[1] is outer.exchange
     assert exchange_in(environ()) is None
+
+
+@pytest.mark.contract("B3", "C4")
+def test_an_id_that_is_no_text_is_refused_with_a_trace() -> None:
+    """A lone surrogate: what a server decoded amiss."""
+    gate, _ = gated(echo)
+    server = Server().serve(gate, environ(None, HTTP_X_TRACE_ID="\udcff"))
+    assert server.status == "409 Conflict"
+    assert len(server.values("x-trace-id")) == 1
+
+
+@pytest.mark.contract("C8")
+def test_exc_info_may_be_given_by_its_name() -> None:
+    """The specification says by position, and wsgiref takes the name too."""
+
+    def app(_request: Environ, start_response: Any) -> list[bytes]:  # noqa: ANN401 - its type has no such name
+        try:
+            raise ValueError  # noqa: TRY301 - to have an exc_info
+        except ValueError:
+            start_response("503 Busy", list(TEXT), exc_info=sys.exc_info())
+        return [b"busy"]
+
+    gate, _ = gated(app)
+    server = Server().serve(gate)
+    assert (server.status, server.body, server.values("x-trace-id")) == ("503 Busy", b"busy", [OWN])
 
 
 @pytest.mark.contract("G3", "E2")

@@ -125,7 +125,7 @@ def test_lines_that_matter_are_noted() -> None:
         ([(b"x-a", memoryview(b"b"))], "a header is not a pair of byte strings"),
         (None, "the headers are not pairs of byte strings"),
         (7, "the headers are not pairs of byte strings"),
-        ((7,), "the headers are not pairs of byte strings"),
+        ((7,), "a header is not a pair of byte strings"),
         ([(b"content-length", b"-1")], "Content-Length is not a number"),
         ([(b"content-length", b"")], "Content-Length is not a number"),
         ([(b"content-length", b"1_0")], "Content-Length is not a number"),
