@@ -1,8 +1,8 @@
 """What does a long proof say? Runs one by name, and writes its figures to docs/proof/NAME.md: `make proof-NAME`.
 
 `make test` runs the same code at a hundredth of the size, or, for the mutants, the same tests without the mutants.
-A proof of several parts can be made part by part: `python tools/proof.py properties json`. Each part has its own section
-of the page, with the commit that it was made of.
+A proof of several parts can be made part by part: `python tools/proof.py properties json`. Each part has a section of
+the page, with the commit that it was made of.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+LAWS = ("identity", "json", "sse", "wsgi", "asgi")
 PYTEST = f"{sys.executable} -m pytest --quiet --numprocesses=2"
 
 
