@@ -95,7 +95,7 @@ def opened(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-def an_event(number: int = 0, **facts: Any) -> Event:
+def an_event(number: int = 0, **facts: Any) -> Event:  # noqa: ANN401 - any fact of an event
     """Return an event like those of the runtime; another *number* is another event, a millisecond later."""
     known = {
         "kind": "missing_trace",
@@ -119,7 +119,7 @@ def an_event(number: int = 0, **facts: Any) -> Event:
     return Event(**{**known, **facts})
 
 
-def some_events(count: int, start: int = 0, **facts: Any) -> list[Event]:
+def some_events(count: int, start: int = 0, **facts: Any) -> list[Event]:  # noqa: ANN401 - same
     """Return *count* events, one after the other."""
     return [an_event(start + number, **facts) for number in range(count)]
 

@@ -22,7 +22,25 @@ ALL = EventQuery()
 
 # Any event at all: what no runtime makes, somebody else's sink may.
 
-ODD = st.sampled_from(["\x00", "\x1a", "\x1a0000", "\ud800", "\udfff", "😀", "\ud83d\ude00", "%", "_", "\\", "\\N", "\t", "\r\n", "'", '"'])
+ODD = st.sampled_from(
+    [
+        "\x00",
+        "\x1a",
+        "\x1a0000",
+        "\ud800",
+        "\udfff",
+        "😀",
+        "\ud83d\ude00",
+        "%",
+        "_",
+        "\\",
+        "\\N",
+        "\t",
+        "\r\n",
+        "'",
+        '"',
+    ]
+)
 TEXTS = st.lists(st.text(st.characters(), max_size=8) | ODD, max_size=6).map("".join)
 LONG = st.builds(lambda part, count: (part * count)[:65_536], TEXTS.filter(bool), st.integers(1, 65_536))
 # Few days, because each day is a partition, and the first and the last that there are.
@@ -114,7 +132,9 @@ def test_every_id_is_stored_once_whoever_appends_it_how_often(kind: str, templat
             examples += 1
             service = f"example-{examples}"
             made = [some_events(factor, 1_000_000 * examples + 1_000 * number, service=service) for number in range(16)]
-            batches = [[[event for number in batch for event in made[number]] for batch in side] for side in (left, right)]
+            batches = [
+                [[event for number in batch for event in made[number]] for batch in side] for side in (left, right)
+            ]
             done = [pool.submit(append_each, url, side) for side in batches]
             expected = {event.id for side in batches for batch in side for event in batch}
 
@@ -250,11 +270,13 @@ def test_missing_trace_finds_what_could_not_be_read_and_what_contradicted_itself
 @pytest.mark.contract("F1")
 def test_a_keyword_is_looked_for_in_four_places(store: EventStore) -> None:
     """Kind, error code, component and message; nowhere else."""
-    store.append([
-        an_event(1, kind="stream_broken", detail=None, message="100% of 1_000 é\\"),
-        an_event(2, component="PII filter", detail=None),
-        an_event(3, route="/PII/{id}", instance="100%"),
-    ])
+    store.append(
+        [
+            an_event(1, kind="stream_broken", detail=None, message="100% of 1_000 é\\"),
+            an_event(2, component="PII filter", detail=None),
+            an_event(3, route="/PII/{id}", instance="100%"),
+        ]
+    )
 
     def found(keyword: str) -> list[int]:
         return [int(event.id[-1]) for event in store.find(EventQuery(keyword=keyword), oldest_first=True)]
@@ -275,12 +297,14 @@ def test_a_keyword_is_looked_for_in_four_places(store: EventStore) -> None:
 def test_a_trace_is_found_by_its_number_however_it_is_spelled(store: EventStore) -> None:
     """Also under the id that an untrusted client sent, and that of the parent."""
     spelled = "4BF92F35-77b3-4da6-a3ce-929d0e0e4736"
-    store.append([
-        an_event(1, trace_id=spelled),
-        an_event(2, client_trace_id=spelled.replace("-", "")),
-        an_event(3, parent_trace_id=spelled.lower()),
-        an_event(4, trace_id="Root=1-58406520-a006649127e371903a2de979"),
-    ])
+    store.append(
+        [
+            an_event(1, trace_id=spelled),
+            an_event(2, client_trace_id=spelled.replace("-", "")),
+            an_event(3, parent_trace_id=spelled.lower()),
+            an_event(4, trace_id="Root=1-58406520-a006649127e371903a2de979"),
+        ]
+    )
 
     for asked in (spelled, spelled.lower(), spelled.replace("-", "").upper()):
         found = store.find(EventQuery(trace_id=asked), oldest_first=True)

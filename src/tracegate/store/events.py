@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, func, or_, select, text, true, tuple_
 
 from tracegate.core.trace_id import parse_trace_id
+from tracegate.errors import StoreError
 from tracegate.store.engine import is_postgresql, reading, writing
-from tracegate.store.refusal import code_of
+from tracegate.store.refusal import code_of, reason_of
 from tracegate.store.rows import COLUMNS, EVENT_COLUMNS, days_of, event_from, rows_of
 from tracegate.store.schema import ops_event, trace_key
 from tracegate.store.text import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
     from datetime import date, datetime
 
     from sqlalchemy import Connection, Engine, Select
@@ -232,27 +234,23 @@ def _bound(key: EventKey) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
 # Writing: text of SQL and rows of values, because Core's way of making both costs more than the store itself.
 
 
-class _KnownError(Exception):
+class _KnownError(StoreError):
     """A row is there already."""
 
 
-class _DayGoneError(Exception):
-    """There is no partition for a row."""
+class _DayGoneError(StoreError):
+    """There is no partition for a row; or a constraint that somebody has added is against it."""
 
 
-class _noticing:  # noqa: N801 - read as a verb after `with`
+@contextmanager
+def _noticing(code: str, instead: type[StoreError]) -> Generator[None]:
     """Raise *instead* for a driver's error with *code*."""
-
-    def __init__(self, code: str, instead: type[Exception]) -> None:
-        self._code = code
-        self._instead = instead
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        if error is not None and code_of(error) == self._code:
-            raise self._instead from error
+    try:
+        yield
+    except Exception as error:
+        if code_of(error) != code:
+            raise
+        raise instead(reason_of(error)) from None
 
 
 _NAMES: Final = ", ".join(COLUMNS)
@@ -275,9 +273,8 @@ def _copy(connection: Connection, table: str, rows: list[tuple[Any, ...]]) -> No
 def _merge(connection: Connection, rows: list[tuple[Any, ...]]) -> int:
     """Insert those that are not there yet, by way of a temporary table."""
     copied = f"{ops_event.name}_copied"
-    connection.exec_driver_sql(
-        f"CREATE TEMPORARY TABLE {copied} ON COMMIT DROP AS SELECT {_NAMES} FROM {ops_event.name} WITH NO DATA"
-    )
+    empty = f"SELECT {_NAMES} FROM {ops_event.name} WITH NO DATA"  # noqa: S608 - same
+    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {copied} ON COMMIT DROP AS {empty}")
     _copy(connection, copied, rows)
-    statement = f"INSERT INTO {ops_event.name} ({_NAMES}) SELECT {_NAMES} FROM {copied} ORDER BY event_time, id"
-    return connection.exec_driver_sql(f"{statement} ON CONFLICT DO NOTHING").rowcount
+    in_order = f"SELECT {_NAMES} FROM {copied} ORDER BY event_time, id ON CONFLICT DO NOTHING"  # noqa: S608 - same
+    return connection.exec_driver_sql(f"INSERT INTO {ops_event.name} ({_NAMES}) {in_order}").rowcount

@@ -14,11 +14,11 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from tracegate.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from sqlalchemy import Engine
 
-__all__ = ["code_of", "translated"]
+__all__ = ["code_of", "reason_of", "translated"]
 
 _NO_SCHEMA: Final = "its tables are missing or old; run: python -m tracegate store upgrade"
 
@@ -50,13 +50,13 @@ _REASONS: Final[Mapping[str, str]] = {
 
 
 @contextmanager
-def translated(engine: Engine) -> Iterator[None]:
+def translated(engine: Engine) -> Generator[None]:
     """Turn what the driver of *engine* raises into a :class:`~tracegate.errors.StoreError` without its message."""
     driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
     try:
         yield
     except (SQLAlchemyError, driver_error) as error:
-        raise StoreError(f"the event store did not do it: {_reason(error)}") from None
+        raise StoreError(reason_of(error)) from None
 
 
 def code_of(error: BaseException) -> str:
@@ -65,7 +65,12 @@ def code_of(error: BaseException) -> str:
     return getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return what is wrong, in one sentence."""
+    return f"the event store did not do it: {_reason(error)}"
+
+
+def _reason(error: BaseException) -> str:
     code = code_of(error)
     message = str(error.orig if isinstance(error, DBAPIError) else error)
     if "no such table" in message or "no such column" in message or "has no column named" in message:

@@ -66,7 +66,7 @@ def days_of(rows: Iterable[Sequence[Any]]) -> set[date]:
 
 def event_from(row: Sequence[Any]) -> Event:
     """Return the event of a row of :data:`EVENT_COLUMNS`."""
-    values = (restored(value) if isinstance(value, str) else value for value in row)
+    values: list[Any] = [restored(value) if isinstance(value, str) else value for value in row]
     return Event(**dict(zip(_ATTRIBUTES, values, strict=True)))
 
 

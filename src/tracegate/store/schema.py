@@ -83,7 +83,7 @@ class UtcTime(TypeDecorator[datetime]):
             return None
         return value if dialect.name == "postgresql" and value.tzinfo else as_stored_time(value)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401 - the driver's value
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401, ARG002 - as above
         """Return an aware time, UTC."""
         if isinstance(value, str):
             return datetime.fromisoformat(value)
@@ -94,6 +94,7 @@ METADATA = MetaData()
 
 _ORDERED_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 """Compared byte by byte on both stores, whatever the locale of the server."""
+
 
 def _created_at() -> Column[datetime]:
     """When the row was written, by the store's own clock."""

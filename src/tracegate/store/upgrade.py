@@ -11,6 +11,7 @@ from sqlalchemy import Column, MetaData, Table, Text, inspect, select, text
 
 from tracegate.errors import StoreError
 from tracegate.store.engine import is_postgresql, reading, writing
+from tracegate.store.schema import APPEND_ONLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, Engine
 
-__all__ = ["REVISIONS", "VERSION_TABLE", "State", "downgrade", "state", "upgrade"]
+__all__ = ["REVISIONS", "VERSION_TABLE", "State", "downgrade", "holds_rows", "state", "upgrade"]
 
 State = Literal["current", "behind", "ahead", "empty"]
 
@@ -62,6 +63,17 @@ def downgrade(engine: Engine, revision: str = "base") -> None:
     from alembic import command  # noqa: PLC0415 - same
 
     _run(engine, lambda config: command.downgrade(config, revision))
+
+
+def holds_rows(engine: Engine) -> bool:
+    """Return whether there is anything in the tables that cannot be made again: events, audit rows, gate actions.
+
+    Raises:
+        StoreError: The store cannot be asked.
+    """
+    with reading(engine) as connection:
+        tables = [table for table in APPEND_ONLY if inspect(connection).has_table(table.name)]
+        return any(connection.execute(select(table).limit(1)).first() is not None for table in tables)
 
 
 def _run(engine: Engine, step: Callable[[Config], None]) -> None:

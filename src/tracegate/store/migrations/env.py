@@ -6,7 +6,7 @@ from alembic import context
 
 from tracegate.store.upgrade import VERSION_TABLE
 
-__all__: list[str] = []
+__all__ = ()
 
 # One transaction around everything, opened and ended outside: a step that fails leaves no half of itself.
 context.configure(

@@ -91,7 +91,7 @@ def _api_metric_hourly() -> None:
         *_texts("tenant_id"),
         _time("hour_bucket_utc"),
         *_texts("metric_key"),
-        sa.Column("metric_value", sa.Double(), nullable=False),
+        sa.Column("metric_value", sa.Double[float](), nullable=False),
         _time("updated_at"),
         sa.UniqueConstraint("tenant_id", "hour_bucket_utc", "metric_key", name="uq_api_metric_hourly"),
     )

@@ -66,13 +66,12 @@ def _triggers(table: str) -> list[str]:
             f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {refuse}",
         ]
     door = _DOOR if table == "tb_ops_event" else ""
+    known = f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {_KEYS[table]})"  # noqa: S608 - names of ours
     again = "IGNORE" if table == "tb_ops_event" else f"ABORT, '{table} is append-only: REPLACE refused'"
-    return [
-        f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table}"
-        f" BEGIN SELECT RAISE(ABORT, '{table} is append-only: UPDATE refused'); END",
-        f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {door}"
-        f" BEGIN SELECT RAISE(ABORT, '{table} is append-only: DELETE refused'); END",
-        f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table}"
-        f" WHEN EXISTS (SELECT 1 FROM {table} WHERE {_KEYS[table]})"
-        f" BEGIN SELECT RAISE({again}); END",
-    ]
+    refuse = f"ABORT, '{table} is append-only: "
+    bodies = {
+        f"update BEFORE UPDATE ON {table}": f"{refuse}UPDATE refused'",
+        f"delete BEFORE DELETE ON {table} {door}": f"{refuse}DELETE refused'",
+        f"replace BEFORE INSERT ON {table} {known}": again,
+    }
+    return [f"CREATE TRIGGER {table}_no_{head} BEGIN SELECT RAISE({body}); END" for head, body in bodies.items()]
