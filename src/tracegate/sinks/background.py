@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from tracegate.sinks.delivery import Delivery
 from tracegate.sinks.fork import begin_anew_after_fork
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from tracegate.sinks.spool import Spool
 
 __all__ = ["BackgroundWriter"]
-
-_EXIT_SECONDS = 5.0
 
 
 class BackgroundWriter:
@@ -59,7 +55,6 @@ class BackgroundWriter:
         self._retry_seconds = retry_seconds
         self.begin_anew()
         begin_anew_after_fork(self)
-        _living.add(self)
 
     @property
     def lost(self) -> int:
@@ -110,7 +105,7 @@ class BackgroundWriter:
         """Start now rather than with the first event: the spool may hold what an earlier process left there."""
         self._delivery.start()
 
-    def close(self, timeout_seconds: float = _EXIT_SECONDS) -> bool:
+    def close(self, timeout_seconds: float = 5.0) -> bool:
         """Flush, and end the threads; a later event starts new ones.
 
         Args:
@@ -137,14 +132,3 @@ class BackgroundWriter:
             batch=self._batch,
         )
         self._delivery: Delivery = Delivery(self._take, self._spool, self._queues, self._retry_seconds)
-
-
-_living: WeakSet[BackgroundWriter] = WeakSet()
-
-
-def _close_all() -> None:
-    for writer in list(_living):
-        writer.close()
-
-
-atexit.register(_close_all)

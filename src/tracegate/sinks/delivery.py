@@ -5,8 +5,10 @@ Two threads: one gives events to the store, and may hang there; the other one wa
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
+import os
 import threading
 import time
 from contextlib import contextmanager
@@ -28,6 +30,9 @@ _log = logging.getLogger("tracegate.sinks")
 _LOOK_EVERY_SECONDS = 30.0
 """How often an idle process looks for what another one left in the spool when it was killed."""
 
+
+_EXIT_SECONDS = 5.0
+"""How long the end of the interpreter waits for the store, and then for the spool."""
 
 _CAUGHT_UP = 1_000
 """A replay that found fewer events than this is about to catch up with those that come."""
@@ -102,6 +107,7 @@ class Delivery:
         with self._exclusive() as queues:
             queues.give_up()
             self._stopped = True
+            _running.discard(self)
             self._store_turn.notify_all()
             self._spool_turn.notify_all()
 
@@ -117,6 +123,7 @@ class Delivery:
             except RuntimeError:  # no more threads, or none so late: the interpreter ends
                 return False
             self._threads.append(thread)
+            _running.add(self)
         return True
 
     def _rescue(self) -> None:
@@ -260,6 +267,20 @@ class Delivery:
             with self._lock:
                 self._telling -= 1
                 self._progress.notify_all()
+
+
+_running: set[Delivery] = set()
+"""Those of this process that have threads: they outlive the writer that made them."""
+
+
+def _end_all() -> None:
+    for delivery in list(_running):
+        delivery.flush(_EXIT_SECONDS)
+        delivery.stop()
+
+
+atexit.register(_end_all)
+os.register_at_fork(after_in_child=_running.clear)
 
 
 def _seconds_until(moment: float) -> float | None:

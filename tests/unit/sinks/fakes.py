@@ -27,7 +27,7 @@ def event_of(number: int, message: str = "no id") -> Event:
         stage="request",
     ).stamped(
         id=str(number),
-        time=datetime(2026, 11, 23, tzinfo=UTC) + timedelta(microseconds=number),
+        time=datetime(2026, 11, 23, tzinfo=UTC) + timedelta(microseconds=number % 10**9),
         service="shop",
         instance="pod",
         tenant="t",
