@@ -438,6 +438,22 @@ def test_where_no_thread_can_be_started_the_spool_is_written_at_once(
     assert (set(store.taken), writer.lost, caplog.records) == ({1, 2}, 0, [])
 
 
+@pytest.mark.contract("F4")
+def test_an_event_that_meets_the_end_of_its_writer_is_spooled_or_said_to_be_lost(
+    build: Build, store: FakeStore, spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One thread closes while another one hands over: nobody takes what is queued any more."""
+    for where in (spool, None):
+        writer = build(where)
+        writer._delivery.stop()
+        answer = writer.submit(events_of(1), PATIENCE_SECONDS)
+        assert answer.result(PATIENCE_SECONDS) is (where is spool)
+        assert writer.lost == (where is None)
+
+    assert (spool.pending(), store.tries) == (1, 0)
+    assert [record.args[0] for record in caplog.records if record.args] == ["1"]
+
+
 def test_many_threads_lose_nothing_while_the_store_comes_and_goes(build: Build, store: FakeStore, spool: Spool) -> None:
     """Every commit is durable; after the last replay each event is there."""
     writer = build(spool, batch=5, max_waiters=4)

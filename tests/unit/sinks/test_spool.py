@@ -278,6 +278,19 @@ def test_a_file_that_is_being_replayed_is_left_to_that_replay(tmp_path: Path) ->
     assert (other.replay(store), store.taken) == (2, [1, 2, 3])
 
 
+def test_files_that_others_have_done_meanwhile_are_no_matter(tmp_path: Path) -> None:
+    """They were listed, and are gone when their turn comes."""
+    spools, store = [Spool(tmp_path), Spool(tmp_path)], FakeStore()
+    for number, spool in enumerate(spools):
+        spool.append(events_of(number))
+
+    def take(events: Sequence[Event]) -> None:
+        store(events)
+        files_of(tmp_path)[1].unlink()
+
+    assert (spools[0].replay(take), store.taken) == (1, [0])
+
+
 def test_a_clock_that_is_set_back_does_not_change_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new file comes after all that are there."""
     now = iter([2_000_000_000, 1_000_000_000])
