@@ -144,7 +144,7 @@ actions = st.sampled_from(
 @given(st.lists(actions, max_size=60), st.booleans(), st.booleans())
 def test_each_event_is_durable_or_lost_or_queued_and_every_answer_is_true(
     plan: list[str],
-    spools: bool,
+    spools: bool,  # noqa: FBT001 - drawn
     hurries: bool,  # noqa: FBT001 - drawn
 ) -> None:
     """Whatever store and spool do in any order; at the end, when both work, nothing is left waiting."""
