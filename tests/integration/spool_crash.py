@@ -23,6 +23,7 @@ from pathlib import Path
 from tests.unit.sinks.fakes import PATIENCE_SECONDS, event_of, events_of
 from tracegate.core.events import Event
 from tracegate.errors import StoreError
+from tracegate.sinks import delivery
 from tracegate.sinks.background import BackgroundWriter
 from tracegate.sinks.spool import Spool
 
@@ -246,6 +247,7 @@ def forking(site: Site) -> None:
         child = os.fork()
         if child == 0:
             signal.alarm(int(PATIENCE_SECONDS))
+            assert not delivery._running  # the parent's: to flush it at the end would wait for the parent's threads
             spool.append(events_of(index))
             assert writer.lost == writer.backlog == 0
             assert writer.commit(events_of(index + 1), PATIENCE_SECONDS)

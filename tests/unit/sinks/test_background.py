@@ -239,6 +239,27 @@ def test_events_in_the_background_keep_their_order_over_a_failure(build: Build, 
     assert store.taken == list(range(30))
 
 
+def test_what_came_before_the_store_was_back_is_taken_before_what_came_after(
+    build: Build, store: FakeStore, tmp_path: Path
+) -> None:
+    """Even where it is not on the disk yet, because the disk is slow."""
+    spool = SlowSpool(tmp_path)
+    spool.go_on.set()
+    writer = build(spool, retry_seconds=PATIENCE_SECONDS)
+    store.go_on.clear()
+    assert writer.submit(events_of(0), 0.01).result(PATIENCE_SECONDS)
+    spool.go_on.clear()
+    writer(event_of(1))
+    store.go_on.set()
+    until(lambda: writer._queues.answering)
+    writer(event_of(2))
+    assert not threading.Event().wait(0.05)  # time to do it wrong
+    spool.go_on.set()
+    until(lambda: store.taken[-1:] == [2])
+
+    assert store.taken == [0, 0, 1, 2]
+
+
 def test_what_an_earlier_process_left_in_the_spool_comes_first(build: Build, store: FakeStore, spool: Spool) -> None:
     """With the first event, or without any as soon as the writer is started."""
     spool.append(events_of(1, 2))
@@ -271,6 +292,36 @@ def test_what_neither_takes_is_counted_and_logged_and_the_commit_says_so(
     ]
     assert "the event store does not take events: the store is away" in caplog.messages
     assert [text for text in caplog.messages if text.startswith("the spool does not take events: the spool cannot be ")]
+
+
+@pytest.mark.contract("F4")
+def test_a_writer_is_not_closed_before_the_log_has_what_is_lost(build: Build, store: FakeStore) -> None:
+    """The interpreter may end right after, and with it the thread that writes the log."""
+    entered, go_on, lines = threading.Event(), threading.Event(), list[str]()
+
+    class SlowHandler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno == logging.ERROR:
+                entered.set()
+                assert go_on.wait(PATIENCE_SECONDS)
+                lines.append(record.getMessage())
+
+    logger, handler = logging.getLogger("tracegate.sinks"), SlowHandler()
+    logger.addHandler(handler)
+    try:
+        store.go_away()
+        writer = build(None)
+        writer(event_of(1))
+        assert entered.wait(PATIENCE_SECONDS)
+        with ThreadPoolExecutor(1) as pool:
+            closing = pool.submit(writer.close, PATIENCE_SECONDS)
+            assert not threading.Event().wait(0.05)  # time to do it wrong
+            assert not closing.done()
+            go_on.set()
+            closing.result(PATIENCE_SECONDS)
+        assert (len(lines), writer.lost) == (1, 1)
+    finally:
+        logger.removeHandler(handler)
 
 
 @pytest.mark.contract("F4")
