@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,15 +17,18 @@ from tracegate.core.terms import Terms
 from tracegate.core.trace_id import TraceId, mint_trace_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
+    from concurrent.futures import Future
 
     from tracegate.core.cors import CorsLayer
     from tracegate.core.ports import Clock, Mint, Sink
 
-__all__ = ["Runtime", "SystemClock", "SystemMint"]
+__all__ = ["Runtime", "Submit", "SystemClock", "SystemMint"]
 
 _UNKNOWN = "unknown"
 _Request = TypeVar("_Request")
+Submit = Callable[[Sequence[Event], float], "Future[bool] | None"]
+"""The method ``submit`` of a sink that keeps events: it begins to, for at most so many seconds."""
 _log = logging.getLogger("tracegate.runtime")
 
 
@@ -81,6 +85,7 @@ class Runtime:
         self.mint = mint or SystemMint()
         self.strict = strict
         self.lost = 0
+        self._waits = self.policy.durability == "before_reply"
         self._instance = self.policy.instance or f"{socket.gethostname()}:{os.getpid()}"
         on_fault(self._record_fault)
 
@@ -93,16 +98,24 @@ class Runtime:
         """
         return Terms(self.policy, self.mint, header, cors)
 
-    def record(self, events: Iterable[Event], *, route: str | None = None, tenant: str | None = None) -> None:
+    def record(
+        self, events: Iterable[Event], *, route: str | None = None, tenant: str | None = None
+    ) -> Future[bool] | None:
         """Stamp *events* and give each to the sink, once.
 
         Args:
             events: Facts from the core.
             route: The template of the request's route, where one matched.
             tenant: What the request's tenant header says, if one is configured.
+
+        Returns:
+            What a refusal waits for before it is answered, at most as long as :attr:`wait_seconds` says: done when its
+            event is kept. None where nothing is to be waited for (contract clause F3).
         """
         if self.sink is None:
-            return
+            return None
+        submit: Submit | None = getattr(self.sink, "submit", None) if self._waits else None
+        pending: Future[bool] | None = None
         for event in events:
             stamped = event.stamped(
                 id=self.mint.event_id(),
@@ -113,12 +126,21 @@ class Runtime:
                 route=route,
             )
             try:
-                self.sink(stamped)
+                if submit is not None and stamped.detail is not None and not stamped.would_refuse:
+                    pending = submit((stamped,), self.policy.commit_wait_seconds) or pending
+                else:
+                    self.sink(stamped)
             except Exception:
                 self.lost += 1
                 _log.exception("the sink failed; the event was: %s %s", stamped.kind, stamped.trace_id)
                 if self.strict:
                     raise
+        return pending
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long a refusal may wait: for the store, and after that as long for the spool."""
+        return 2 * self.policy.commit_wait_seconds
 
     def route(self, find: Callable[[_Request], str | None] | None, request: _Request) -> str | None:
         """Return the route's template that *find* gives for a request, or None where it fails (contract clause F4)."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tracegate.adapters.asgi_file import read_path, read_range
 from tracegate.adapters.asgi_outbox import Outbox
 from tracegate.adapters.asgi_scope import record
+from tracegate.adapters.asgi_wait import until_done
 from tracegate.adapters.cancellation import is_cancellation
 from tracegate.core.reply import Signal, Start, State
 from tracegate.errors import ReplyAbortedError, ReplyError
@@ -200,7 +201,9 @@ class Reply:
         exchange = self.exchange
         events = exchange.take_events()
         if events:
-            record(self._shell, self._scope, exchange.headers, events)
+            pending = record(self._shell, self._scope, exchange.headers, events)
+            if pending is not None:
+                await until_done(pending, self._shell.runtime.wait_seconds)
         parts = exchange.take()
         if self._timer is not None or exchange.waits:
             self._keep_time()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tracegate.adapters.asgi_wait import until_done
 from tracegate.core.admission import inbound_event, refusal_reply
 from tracegate.core.exchange import Exchange
 from tracegate.core.gate import Refused
@@ -13,6 +14,7 @@ from tracegate.core.head import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from concurrent.futures import Future
 
     from tracegate.core.events import Event
     from tracegate.core.head import Headers
@@ -73,23 +75,23 @@ class Shell:
 
 async def admit(shell: Shell, scope: Scope, headers: Headers, receive: Receive, send: Send) -> Trace | None:
     """Return the trace of a request that is let in, after a closer look; None where it was refused, and answered."""
-    decision = _decide(shell, scope, headers)
+    decision, pending = _decide(shell, scope, headers)
     if isinstance(decision, Refused):
+        if pending is not None:
+            await until_done(pending, shell.runtime.wait_seconds)
         await _refuse(shell, decision, scope, headers, receive, send)
         return None
     return decision
 
 
-def _decide(shell: Shell, scope: Scope, headers: Headers) -> Trace | Refused:
-    """Return the gate's decision on *scope*; an inbound fault is recorded."""
+def _decide(shell: Shell, scope: Scope, headers: Headers) -> tuple[Trace | Refused, Future[bool] | None]:
+    """Return the gate's decision on *scope*, and what its recording waits for: an inbound fault is recorded."""
     method, path, raw_path = scope.get("method", "GET"), scope.get("path", ""), scope.get("raw_path")
     client = scope.get("client")
     peer = next(iter(client), None) if client else None
     decision = shell.terms.gate.decide(headers, method, path, raw_path, scope.get("query_string", b""), peer)
     event = inbound_event(decision, shell.terms.gate.mode_of(path, raw_path), method, transport=scope["type"])
-    if event is not None:
-        record(shell, scope, headers, [event])
-    return decision
+    return decision, None if event is None else record(shell, scope, headers, [event])
 
 
 def exchange_of(shell: Shell, scope: Scope, trace: Trace, transport: str = "http") -> Exchange:
@@ -125,9 +127,9 @@ def readable(scope: Scope) -> Scope:
     return copy
 
 
-def record(shell: Shell, scope: Scope, headers: Headers, events: Iterable[Event]) -> None:
-    """Give *events* to the runtime, with the route and the tenant of their request."""
+def record(shell: Shell, scope: Scope, headers: Headers, events: Iterable[Event]) -> Future[bool] | None:
+    """Give *events* to the runtime, with the route and the tenant of their request; return what a refusal waits for."""
     route = shell.runtime.route(shell.route_of, scope)
     name = shell.runtime.policy.tenant_header
     tenant = None if name is None else value_of(headers, name.lower().encode("ascii"))
-    shell.runtime.record(events, route=route, tenant=None if tenant is None else tenant.decode("latin-1"))
+    return shell.runtime.record(events, route=route, tenant=None if tenant is None else tenant.decode("latin-1"))

@@ -16,7 +16,7 @@ __all__ = ["wired"]
 
 
 def wired(policy: Policy | None) -> Runtime:
-    """Return a runtime that logs its events.
+    """Return a runtime that logs its events, and keeps them where the policy names a store.
 
     Args:
         policy: The operator's decisions; None reads them from the environment and ``pyproject.toml``.
@@ -24,4 +24,9 @@ def wired(policy: Policy | None) -> Runtime:
     Raises:
         ConfigurationError: The settings have faults.
     """
-    return Runtime(load_policy() if policy is None else policy, sink=Fanout(LogSink()))
+    policy = load_policy() if policy is None else policy
+    if not policy.store_url:
+        return Runtime(policy, sink=Fanout(LogSink()))
+    from tracegate.sinks.stored import stored  # noqa: PLC0415 - SQLAlchemy, for who has a store
+
+    return Runtime(policy, sink=Fanout(LogSink(), stored(policy.store_url, policy.spool_directory)))

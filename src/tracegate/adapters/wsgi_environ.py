@@ -108,10 +108,15 @@ def exchange_of(shell: Shell, environ: Environ, trace: Trace) -> Exchange:
 
 
 def record(shell: Shell, environ: Environ, events: Iterable[Event]) -> None:
-    """Give *events* to the runtime, with the route and the tenant of their request."""
+    """Give *events* to the runtime, with the route and the tenant of their request; wait as a refusal does (F3)."""
     route = shell.runtime.route(shell.route_of, environ)
     name = shell.runtime.policy.tenant_header
-    shell.runtime.record(events, route=route, tenant=None if name is None else environ.get(_key_of(name)))
+    tenant = None if name is None else environ.get(_key_of(name))
+    pending = shell.runtime.record(events, route=route, tenant=tenant)
+    if pending is not None:
+        from concurrent.futures import wait  # noqa: PLC0415 - who made this has loaded it
+
+        wait([pending], shell.runtime.wait_seconds)
 
 
 def _raw_path_of(environ: Environ) -> bytes | None:

@@ -33,6 +33,7 @@ def _run(chosen: argparse.Namespace) -> int:
             print(f"{setting}: {problem}", file=sys.stderr)
         return 1
     values = {item.name: getattr(policy, item.name) for item in fields(Policy) if item.init}
+    values["store_url"] = _HIDDEN if policy.store_url else ""
     if chosen.format == "json":
         print(msgspec.json.format(msgspec.json.encode(values)).decode())
     else:
@@ -40,6 +41,9 @@ def _run(chosen: argparse.Namespace) -> int:
         for name, value in values.items():
             print(f"{name:{width}}  {_shown(value)}")
     return 0
+
+
+_HIDDEN = "(set; not shown: it may hold a password)"
 
 
 def _shown(value: object) -> str:

@@ -64,6 +64,12 @@ class Policy:
         default_tenant: The tenant where none is named.
         service: Name of the service in events.
         instance: Name of the process or pod in events; empty: host name and process id.
+        store_url: Where events are kept: ``sqlite:///path`` or ``postgresql://…``; empty: nowhere but in the log. Never
+            shown: it may hold a password.
+        spool_directory: Where events wait on the local disk while the store is away; empty: beside a SQLite store, else
+            a directory of the user's own under the system's temporary one.
+        durability: ``before_reply`` answers a refusal when its event is kept, ``background`` at once (F3).
+        commit_wait_seconds: How long a refusal waits for that at most.
 
     Raises:
         ConfigurationError: With all faults at once.
@@ -99,6 +105,10 @@ class Policy:
     default_tenant: str = "default"
     service: str = ""
     instance: str = ""
+    store_url: str = field(default="", repr=False)
+    spool_directory: str = ""
+    durability: Literal["before_reply", "background"] = "before_reply"
+    commit_wait_seconds: float = 0.5
     mode_rules: PathRules[Mode] = field(init=False, repr=False, compare=False)
     conflict_rules: PathRules[OnConflict] = field(init=False, repr=False, compare=False)
     exempt_rules: PathRules[bool] = field(init=False, repr=False, compare=False)
@@ -138,13 +148,15 @@ _CHOICES = {
     "sse_carrier": ("auto", "field"),
     "sse_error": ("event", "openai"),
     "problem_json": ("negotiate", "always", "never"),
+    "durability": ("before_reply", "background"),
 }
 _PATH_SETS = ("exempt_paths", "exempt_body_paths")
 _PATH_MAPS = {"modes": get_args(Mode), "on_conflict_paths": get_args(OnConflict)}
 _TEXT_SETS = (*_PATH_SETS, "formats", "exempt_media_types", "cors_origins", "tenants")
 _POSITIVE_BYTES = ("max_error_body", "max_sse_event")
 _BOOLEANS = ("traceresponse", "server_timing")
-_TEXTS = ("default_tenant", "service", "instance")
+_TEXTS = ("default_tenant", "service", "instance", "store_url", "spool_directory")
+_LONGEST_SECONDS = {"sse_hold_seconds": 60, "commit_wait_seconds": 10}
 _STRICTEST_FIRST = ("require", "mint", "observe", "refuse", "keep")
 _RESERVED_HEADERS = frozenset(
     (
@@ -182,6 +194,7 @@ def _faults(policy: Policy) -> Iterator[tuple[str, str]]:  # noqa: C901 - one lo
         if not isinstance(values[name], str):
             yield name, f"{values[name]!r} is not a string"
     yield from _header_faults(values)
+    yield from _seconds_faults(values)
     yield from _other_faults(values)
 
 
@@ -208,6 +221,13 @@ def _header_faults(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f"{value!r} has another meaning"
 
 
+def _seconds_faults(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, longest in _LONGEST_SECONDS.items():
+        seconds = values[name]
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= longest:
+            yield name, f"{seconds!r} is not a number of seconds from 0 to {longest}"
+
+
 def _other_faults(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in values["formats"]:
         if name not in FORMATS:
@@ -218,9 +238,6 @@ def _other_faults(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for origin in values["cors_origins"]:
         if origin != "*" and ("://" not in origin or not origin.isascii() or origin.rstrip("/") != origin):
             yield "cors_origins", f"{origin!r} is not an origin such as https://app.example"
-    hold = values["sse_hold_seconds"]
-    if isinstance(hold, bool) or not isinstance(hold, (int, float)) or not 0 <= hold <= 60:  # noqa: PLR2004
-        yield "sse_hold_seconds", f"{hold!r} is not a number of seconds from 0 to 60"
     if values["shape_error"] is not None and not callable(values["shape_error"]):
         yield "shape_error", "must be callable"
     parameter = values["query_parameter"]
