@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,27 @@ def test_the_unhandled_500_reads_as_printed() -> None:
     assert reply.status_code == 500
     assert reply.headers["x-trace-id"] == ID
     assert reply.text == '{"error_code"' + printed
+
+
+def test_the_commands_of_the_store_page_work_in_their_order(tmp_path: Path) -> None:
+    """From an empty directory, with what the page sets."""
+    text = (README.parent / "docs" / "store.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\$ (.*?)(?: {2,}#.*)?$", text, flags=re.MULTILINE)
+    settings = dict(line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
+    steps = [line.split()[1:] for line in lines if line.startswith("python ")]
+    assert len(steps) == 2
+
+    for step in steps:
+        done = subprocess.run(
+            [sys.executable, *step],
+            cwd=tmp_path,
+            env={**os.environ, **settings},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "events.db").exists()
 
 
 def test_it_is_under_two_screens() -> None:
