@@ -70,11 +70,11 @@ class Delivery:
         self._progress = threading.Condition(lock)
         self._threads: list[threading.Thread] = []
         self._stopped = False
-        self._spooled = spool is not None  # by a process before this one, perhaps
+        self._spooled = False
         self._spool_fails = False
         self._recovering = False
         self._telling = 0
-        self._look_at = 0.0 if spool is not None else math.inf
+        self._look_at = 0.0 if spool is not None else math.inf  # a process before this one may have left something
         self._wake_at = -math.inf
 
     def accept(self, parcel: Parcel) -> None:

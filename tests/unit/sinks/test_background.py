@@ -389,6 +389,21 @@ def test_a_full_queue_goes_to_the_spool_and_a_full_spool_queue_to_the_log(
     assert sorted(store.taken) == [0, 1, 2, 3]
 
 
+def test_what_was_spooled_while_the_store_answers_is_replayed_though_nothing_else_comes(
+    build: Build, store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue was full for a moment; nobody waits for the next look into the spool."""
+    monkeypatch.setattr("tracegate.sinks.delivery._LOOK_EVERY_SECONDS", 1_000 * PATIENCE_SECONDS)
+    spool = SlowSpool(tmp_path)
+    writer = build(spool, max_queued=1)
+    hang(writer, store, event_of(0))
+    writer(event_of(1))
+    store.go_on.set()
+    until(lambda: store.taken == [0] and writer.backlog == 1)
+    spool.go_on.set()
+    until(lambda: store.taken == [0, 1] and spool.pending() == 0)
+
+
 def test_a_commit_returns_though_store_and_disk_hang(build: Build, store: FakeStore, tmp_path: Path) -> None:
     """It cannot say that the events are durable; they are not lost either."""
     spool = SlowSpool(tmp_path)
