@@ -1436,3 +1436,14 @@ def test_messages_out_of_order_say_what_is_wrong() -> None:
         _waiting().start(200, [])
     with pytest.raises(ReplyError, match=r"^a body came before the start of the reply or after its end$"):
         opened().body(b"x", more=False)
+
+
+@pytest.mark.contract("B4", "F2")
+@pytest.mark.parametrize(("raw_path", "mode"), [(b"/old/x", "mint"), (b"/old%2fx", "require"), (None, "mint")])
+def test_an_event_names_the_mode_of_the_path_as_it_was_sent(raw_path: bytes | None, mode: str) -> None:
+    """An encoded slash could be read in two ways: then the strictest mode is in force, and the event says so."""
+    terms = Terms(Policy(modes={"/old/*": "mint"}), CountingMint(), b"x-trace-id")
+    exchange = Exchange(terms, OWN_TRACE, "GET", "/old/x", [], raw_path)
+    exchange.start(200, [OTHER_LINE])
+
+    assert only(exchange).mode == mode

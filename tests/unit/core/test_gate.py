@@ -196,6 +196,7 @@ def test_a_traceparent_that_names_the_trace_alone_keeps_its_tracestate() -> None
     trace = admitted(decide(Policy(), [OWN_PARENT, (b"tracestate", b"a=1")]))
 
     assert (trace.origin, trace.tracestate) == ("traceparent", "a=1")
+    assert (trace.w3c, trace.spelled_in) == (HEX, "")
     assert trace.traceparent is not None
 
 

@@ -171,7 +171,7 @@ def test_all_faults_are_reported_at_once() -> None:
         sse_hold_seconds=99,
         shape_error=1,
         query_parameter="",
-        trusted=("a", "b"),
+        trusted=(8, "a", "b"),
     )
 
     assert sorted(name for name, _ in faults) == [
@@ -192,6 +192,7 @@ def test_all_faults_are_reported_at_once() -> None:
         "sse_hold_seconds",
         "tenant_header",
         "traceresponse",
+        "trusted",
         "trusted",
         "trusted",
     ]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.unit.fakes import HEX, OWN, OWN_TRACE, CountingMint
+from tests.unit.fakes import HEX, OWN, OWN_TRACE, CountingMint, minted
 from tracegate.core.cors import CorsRules
 from tracegate.core.head import ReplyHead
 from tracegate.core.policy import Policy
@@ -278,3 +278,36 @@ def test_a_cors_layer_that_fails_takes_nothing_from_the_reply_but_its_headers() 
     lines, _ = terms.own_headers(error_object(500, OWN_TRACE), [ORIGIN], [], "GET", "/")
 
     assert lines[-1] == ID_LINE
+
+
+class Asked:
+    """A CORS layer of the application's that keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.origins: list[bytes] = []
+
+    def headers(self, origin: bytes, trace_header: str, path: str = "") -> list[tuple[bytes, bytes]]:
+        self.origins.append(origin)
+        return [(b"access-control-allow-origin", b"*"), (b"x-asked", trace_header.encode() + path.encode())]
+
+
+@pytest.mark.contract("C6")
+def test_a_cors_layer_is_asked_about_an_origin_only() -> None:
+    """A request that names none gets no CORS header, whatever the layer would say."""
+    layer = Asked()
+    terms = Terms(Policy(), CountingMint(), b"x-trace-id", layer)
+    error = error_object(500, OWN_TRACE)
+
+    assert len(terms.own_headers(error, [], [], "GET", "/")[0]) == 4
+    assert layer.origins == []
+    assert (b"x-asked", b"X-Trace-Id/") in terms.own_headers(error, [ORIGIN], [], "GET", "/")[0]
+    assert layer.origins == [ORIGIN[1]]
+
+
+@pytest.mark.contract("A4", "B4")
+def test_the_gate_of_the_terms_makes_its_ids_with_their_mint() -> None:
+    """Where the mode says so."""
+    trace = terms_of(Policy(mode="mint")).gate.decide([], "GET", "/")
+
+    assert isinstance(trace, Trace)
+    assert trace.trace_id == minted(1)

@@ -90,7 +90,10 @@ def test_names_are_read_without_case_and_around_white_space() -> None:
 @pytest.mark.contract("D5")
 @pytest.mark.parametrize(
     "name",
-    [b"compress", b"gzip;q=1", b"gzip, aes128gcm", b"dcb", b"gzip gzip", b"gzip,gzip,gzip,gzip", b"\xff", b"*"],
+    [
+        *(b"compress", b"gzip;q=1", b"gzip, aes128gcm", b"dcb", b"gzip gzip", b"gzip,gzip,gzip,gzip", b"\xff", b"*"),
+        *(b"\x0bgzip", b"Xgzip"),
+    ],
 )
 def test_an_unknown_coding_has_no_decoder(name: bytes) -> None:
     """What is not known, and more than three codings, is not guessed at."""
@@ -189,6 +192,17 @@ def test_every_library_for_zstd_serves(zstd_library: str) -> None:
 
 
 @pytest.mark.contract("D5")
+def test_every_library_for_zstd_gives_bounded_pieces(zstd_library: str) -> None:
+    """8 MiB of zeros are a few hundred bytes; they come one piece after the other."""
+    assert zstd_library
+    taken = decoder(b"zstd")
+    sizes = [len(piece) for piece in taken.feed(zstandard.compress(bytes(8 << 20)))]
+
+    assert max(sizes) <= MAX_PIECE
+    assert (sum(sizes), taken.finish()) == (8 << 20, True)
+
+
+@pytest.mark.contract("D5")
 def test_a_zstd_window_above_8_mib_is_a_fault(zstd_library: str) -> None:
     """RFC 9659 section 3: an encoder must not ask a decoder for more."""
     assert zstd_library
@@ -219,6 +233,27 @@ def test_what_follows_the_end_is_a_fault(name: bytes, compress: Callable[[bytes]
     said, fault = decode(name, *bytewise(compress(SHORT)), garbage)
     assert said == SHORT
     assert fault == "corrupt" or (fault, len(garbage)) == ("truncated", 1)  # one byte may begin another member
+
+
+@pytest.mark.contract("D5")
+@pytest.mark.parametrize("name", ["deflate", "deflate, raw", "br"])
+def test_a_stream_does_not_begin_again(name: str) -> None:
+    """A gzip member or a zstd frame may follow another; of the others there is one stream, and no more."""
+    coding, compress = CODINGS[name]
+
+    assert decode(coding, compress(SHORT) + compress(SHORT))[1] == "corrupt"
+    assert decode(coding, compress(SHORT), compress(SHORT)) == (SHORT, "corrupt")
+
+
+@pytest.mark.contract("D5")
+def test_a_raw_stream_is_told_from_one_with_a_header_by_both_bytes() -> None:
+    """Some raw streams pass zlib's check of the first two bytes, which is a remainder, and are none of its format."""
+    bodies = [b"%c text" % first for first in range(0x20, 0x7F)]
+    alike = [body for body in bodies if int.from_bytes(deflate_raw(body)[:2]) % 31 == 0]
+
+    assert alike
+    for body in alike:
+        assert decode(b"deflate", deflate_raw(body)) == (body, None)
 
 
 @pytest.mark.contract("D5")

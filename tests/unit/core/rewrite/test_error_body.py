@@ -154,6 +154,15 @@ def test_a_coded_body_of_exactly_the_bound_is_read() -> None:
     assert fed(body_of((b"content-encoding", b"gzip"), limit=64)[0], gzip.compress(text)).fate is Fate.END
 
 
+@pytest.mark.contract("D5")
+def test_a_coded_body_of_many_pieces_is_one_body() -> None:
+    """A coding is taken off 64 KiB at a time."""
+    text = b'{"a":"' + b"x" * 300_000 + b'"}'
+    step = fed(body_of((b"content-encoding", b"gzip"), limit=1 << 20)[0], gzip.compress(text))
+
+    assert step.data == b"{" + MEMBER + b"," + text[1:]
+
+
 # Signatures
 
 

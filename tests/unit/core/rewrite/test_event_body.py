@@ -50,6 +50,14 @@ def test_a_coded_stream_is_decoded_as_it_comes(cut: int) -> None:
     assert (last.fate, {step.fate for step in steps}) == (Fate.END, {Fate.MORE})
 
 
+@pytest.mark.contract("D5", "D6")
+def test_a_coded_piece_that_says_much_is_marked_as_a_whole() -> None:
+    """A coding is taken off 64 KiB at a time, and an event may lie across."""
+    step = stream(b"gzip").feed(gzip.compress(b"data: a\n\n" * 30_000), more=True)
+
+    assert step == Step(MARKED * 30_000)
+
+
 @pytest.mark.contract("D5")
 def test_a_stream_in_an_unknown_coding_has_no_body() -> None:
     """The caller answers."""

@@ -85,6 +85,9 @@ def test_an_empty_member_is_filled_where_it_stands(name: bytes, value: bytes, ot
     body = b'{ "a":%s, "' + name + b'" : %s ' + other + b', "trace_id2":%s}'
     filled = body.replace(b"%s", value, 1).replace(b"%s", b'"' + SPELLING + b'"', 1).replace(b"%s", value)
     assert splice(body.replace(b"%s", value), TRACE) == filled
+    among = b'{"a":%s, "' + name + b'" : %s ' + other + b', "b":%s}'
+    filled = among.replace(b"%s", value, 1).replace(b"%s", b'"' + SPELLING + b'"', 1).replace(b"%s", value)
+    assert splice(among.replace(b"%s", value), TRACE) == filled
     alone = b'{"' + name + b'":%s' + other + b"}"
     assert splice(alone.replace(b"%s", value), TRACE) == alone.replace(b"%s", b'"' + SPELLING + b'"')
 
@@ -161,6 +164,9 @@ def test_json_that_is_no_object_is_told_from_text(body: bytes) -> None:
         b"nul",
         b"\x00",
         b"\xa0{}",
+        b"\x0b",
+        b"\x0ctext",
+        b" \x0b{}",
         b"\xef\xbb\xbf\xef\xbb\xbf{}",
         b" \xef\xbb\xbf{}",
     ],

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tracegate.core.rewrite.sse import SseRewriter
+from tracegate.core.rewrite.sse_event import EventMarker
 from tracegate.core.trace_id import FORMATS, TraceId, parse_trace_id
 
 TRACE = b"0af76519-16cd-43dd-8448-eb211c80319c"
@@ -108,6 +109,9 @@ def test_data_that_is_an_object_gets_the_member(stream: bytes, expected: bytes) 
         b"data: {\n\n",
         b"data: {not json}\n\n",
         b'data: {"a":1} trailing\n\n',
+        b'data: {"a":1}X\n\n',
+        b'data: {"a":1}\x0b\n\n',
+        b'data: \x0c{"a":1}\n\n',
         b'data: {"a":1}{}\n\n',
         b"data: \xef\xbb\xbf{}\n\n",
         b'data: {"a":"\xff"}\n\n',
@@ -176,6 +180,7 @@ def test_the_field_carrier_always_takes_the_line(data: bytes) -> None:
         (b"data: a\n\r", b"data: a\n%s\n\r"),
         (b"data: a\r\r\n", b"data: a\r%s\r\r\n"),
         (b"data: a\rdata: b\n\n", b"data: a\rdata: b\n%s\n\n"),
+        (b'data: {"a":1\r}\r\n\n', b'data: {"a":1\r}\r\n%s\r\n\n'),
     ],
 )
 def test_the_line_ends_as_the_line_before_it(stream: bytes, expected: bytes) -> None:
@@ -237,6 +242,9 @@ def test_an_empty_field_line_names_nobody(line: bytes) -> None:
         b"data: x\ntrace_id: %s\n\n" % OTHER,
         b"trace_id: app\ndata: {}\n\n",
         b"trace_id: \xff\ndata: {}\n\n",
+        b"trace_id: X%sX\ndata: {}\n\n" % TRACE,
+        b"trace_id: \x0c%s\ndata: {}\n\n" % TRACE,
+        b"trace_id: %s\x0b\ndata: {}\n\n" % TRACE,
         b"data: x\n%s\ntrace_id: %s\n\n" % (LINE, OTHER),
         b"data: x\ntrace_id: %s %s\n\n" % (TRACE, TRACE),
         b'data: {"trace_id":"app"}\n%s\n\n' % LINE,
@@ -270,6 +278,8 @@ def test_what_follows_a_refused_event_is_swallowed() -> None:
         b'data: {"trace_id":"app"}\n',
         b'data: {"trace_id":"app"}\r\n',
         b"data: a\ntrace_id: app\n",
+        b"data \n\n",
+        b"dataX\n\n",
     ],
 )
 def test_what_is_no_event_names_nobody(stream: bytes) -> None:
@@ -437,6 +447,16 @@ def test_the_short_way_decides_as_the_long_one() -> None:
                 chunk = frame % data
                 machine.feed(b"\n")
                 assert machine.feed(chunk) == b"".join(map(other.feed, (chunk[:4], chunk[4:])))
+
+
+@pytest.mark.contract("D6")
+@pytest.mark.parametrize("data", [b"x", b'{"a":1}', '{"a":"é"}'.encode(), b'{"trace_id":"%s"}' % TRACE])
+@pytest.mark.parametrize("frame", [b"data: %s\n\n", b"event: e\r\nid: 1\r\ndata: %s\r\n\r\n"])
+def test_the_short_way_is_taken_by_the_usual_event(frame: bytes, data: bytes) -> None:
+    """Whatever ends its lines, and in any language: of the two ways it is the fast one."""
+    short = EventMarker(TraceId.from_text(TRACE.decode()), "auto", keep=False)
+
+    assert short.mark_simple(frame % data) == marked(frame % data)
 
 
 @pytest.mark.contract("D6")
