@@ -24,8 +24,13 @@ WANTED_SHARE = 0.9
 
 # Changes that change nothing, wherever they are made. Others are named one by one in REASONS.
 HARMLESS = {
-    r'\((b?")(LATIN-1|ASCII|UTF-8)"': "the name of a codec has no case",
-    r'path: str = "XXXX"': "the default is there for callers of a type that has no path",
+    r"""\+ .*[(=]["'](LATIN-1|ASCII|UTF-8)["']""": "the name of a codec has no case",
+    r'\+ .*path: str = "XXXX"': "the default is there for callers of a type that has no path",
+    r'\+ .*\bcast\((None|"[^"]*"), (?!None\b)\w+\)': "a cast says nothing at run time",
+    r"\+ .*_rules\.find\(path, raw_path, default=None\)": "only its truth is asked, and None is as false",
+    r"\+ .*\bLongBody\(None, keep=(True|False|None)\b": "what is not marked leaves as it came, whatever else is said",
+    r"\+ .*\bzip\(starts, ends, (strict=(None|False))?\)": "a value that was read to its end has one start and one end",
+    r"\+ .*\[:81\]!a": "how much of a wrong value a message shows is no promise",
 }
 
 
