@@ -154,6 +154,18 @@ def test_a_line_of_another_bytes_type_never_breaks_the_gate(line: object) -> Non
     assert HeadReader(b"x-trace-id").glance([line]) is None  # type: ignore[list-item]
 
 
+@pytest.mark.contract("C1", "C10")
+def test_what_the_application_changes_later_changes_no_head() -> None:
+    """A head may be held until its body is read, and was checked before."""
+    name, value = bytearray(b"x-a"), bytearray(b"b")
+    pair = [b"x-c", bytearray(b"d")]
+    head = legal([(name, value), pair])
+
+    name[:], value[:] = b"x\n", b"\r\n"
+    pair[1] = b"\0"
+    assert head.headers == [(b"x-a", b"b"), (b"x-c", b"d")]
+
+
 @pytest.mark.contract("C10")
 @pytest.mark.parametrize("status", [200, 204, 299, 304, 404, 418, 500, 599, 600, 999, HTTPStatus.NOT_FOUND])
 def test_the_status_of_a_final_reply_is_taken(status: int) -> None:
