@@ -29,7 +29,7 @@ HARMLESS = {
     r'\+ .*\bcast\((None|"[^"]*"), (?!None\b)\w+\)': "a cast says nothing at run time",
     r"\+ .*_rules\.find\(path, raw_path, default=None\)": "only its truth is asked, and None is as false",
     r"\+ .*\bLongBody\(None, keep=(True|False|None)\b": "what is not marked leaves as it came, whatever else is said",
-    r"\+ .*\bzip\(starts, ends, (strict=(None|False))?\)": "a value that was read to its end has one start and one end",
+    r"\+ .*\bzip\([^()]+, (strict=(None|False))?\)": "all its sides are of one length: strict only watches",
     r"\+ .*\[:81\]!a": "how much of a wrong value a message shows is no promise",
 }
 

@@ -356,9 +356,10 @@ def test_only_the_first_byte_order_mark_is_one() -> None:
     assert marked(b"\xef\xbb\xbfdata: {}\n\n\xef\xbb\xbfdata: {}\n\n") == (
         b"\xef\xbb\xbfdata: {%s}\n\n\xef\xbb\xbfdata: {}\n\n" % MEMBER
     )
-    machine = rewriter()
-    machine.feed(b"data: {}\n\n")
-    assert machine.feed(b"\xef\xbb\xbfdata: {}\n\n") == b"\xef\xbb\xbfdata: {}\n\n"
+    for first in (b"data: {}\n\n", b"data: 1\n\n"):
+        machine = rewriter()
+        machine.feed(first)
+        assert machine.feed(b"\xef\xbb\xbfdata: {}\n\n") == b"\xef\xbb\xbfdata: {}\n\n"
 
 
 # -- when -------------------------------------------------------------------------------------------------------------
@@ -557,6 +558,24 @@ def test_the_default_bound_is_1_mib() -> None:
             assert len(stream) == (1 << 20) + extra
             assert made.feed(stream).startswith(expected)
             assert json.loads(stream[6:])
+
+
+@pytest.mark.contract("D6", "D7")
+def test_an_event_is_held_up_to_the_bound() -> None:
+    """The bound itself is within it: only then has a part of the event left, and no other one may follow."""
+    machine = rewriter(max_event_bytes=10)
+
+    assert (machine.feed(b"data: xxxx"), machine.at_boundary) == (b"", True)
+    assert (machine.feed(b"x"), machine.at_boundary) == (b"data: xxxxx", False)
+
+
+@pytest.mark.contract("C3", "D7")
+def test_unless_somebody_says_so_an_event_of_another_trace_is_not_kept() -> None:
+    """The default is the strict one."""
+    machine = SseRewriter(TraceId.from_text(TRACE.decode()))
+
+    assert machine.feed(b"data: x\ntrace_id: app\n\n") == b""
+    assert (machine.overwrite, machine.kept) == (True, 0)
 
 
 @pytest.mark.contract("D6")
