@@ -181,6 +181,7 @@ def test_the_field_carrier_always_takes_the_line(data: bytes) -> None:
         (b"data: a\r\r\n", b"data: a\r%s\r\r\n"),
         (b"data: a\rdata: b\n\n", b"data: a\rdata: b\n%s\n\n"),
         (b'data: {"a":1\r}\r\n\n', b'data: {"a":1\r}\r\n%s\r\n\n'),
+        (b'data: {"a":1\r}\n\n', b'data: {"a":1\r}\n%s\n\n'),
     ],
 )
 def test_the_line_ends_as_the_line_before_it(stream: bytes, expected: bytes) -> None:
@@ -356,6 +357,7 @@ def test_only_the_first_byte_order_mark_is_one() -> None:
     assert marked(b"\xef\xbb\xbfdata: {}\n\n\xef\xbb\xbfdata: {}\n\n") == (
         b"\xef\xbb\xbfdata: {%s}\n\n\xef\xbb\xbfdata: {}\n\n" % MEMBER
     )
+    assert rewriter().feed(b"\xef\xbb\xbf") == b"\xef\xbb\xbf"
     for first in (b"data: {}\n\n", b"data: 1\n\n"):
         machine = rewriter()
         machine.feed(first)
