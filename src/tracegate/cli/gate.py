@@ -1,0 +1,182 @@
+"""May this service be released? Asks its deploy gate, and lets an operator lock and unlock it."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tracegate.errors import ConfigurationError, StoreError
+from tracegate.ops.deploy_gate import LONGEST_OVERRIDE, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from sqlalchemy import Engine
+
+__all__ = ["add_to"]
+
+_VARIABLE = "TRACEGATE_STORE_URL"
+_LONGEST_TEXT: Final = 500
+_MOST_DIGITS: Final = 9
+_LONGEST_HOURS: Final = LONGEST_OVERRIDE / timedelta(hours=1)
+_STATUS_BY_STATE: Final[Mapping[str, int]] = {"open": 0, "locked": 1, "inconclusive": 3}
+
+_CHECK = "leave with 0 only where the gate is open: 1 locked, 3 inconclusive"
+_REPLIES = "how many replies must have been seen (1). They are not counted yet: only 0, which leaves traffic unjudged,"
+_UNLOCK_TRACE = "a trace of the incident, as the verdict names it"
+
+
+def add_to(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+    """Add the verb ``gate``."""
+    parser = verbs.add_parser("gate", help="ask, lock and unlock the deploy gate of a service")
+    steps = parser.add_subparsers(title="steps", required=True, metavar="STEP")
+    _add_step(steps, "status", _status, "say how the gate stands")
+    _add_step(steps, "check", _check, _CHECK)
+    _add_action(steps, "lock", "close the gate by hand")
+    unlock = _add_action(steps, "unlock", "say that what locks the gate is dealt with")
+    unlock.add_argument("--incident", type=_text, required=True, help="which one is dealt with")
+    unlock.add_argument("--trace", type=_text, required=True, dest="trace_id", metavar="TRACE", help=_UNLOCK_TRACE)
+    unlock.add_argument(
+        "--accept",
+        type=_text,
+        action="append",
+        default=[],
+        metavar="ROUTE:KIND",
+        help="a cause that still arrives and may go on; once for each",
+    )
+    override = _add_action(steps, "override", "open the gate for a fix; it closes by itself")
+    override.add_argument(
+        "--hours", type=_hours, default=1.0, help=f"for so long, at most {_LONGEST_HOURS:g} (%(default)g)"
+    )
+    _add_action(steps, "init", "let out the first release of a service of which nothing has been seen")
+
+
+def _add_step(
+    steps: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+    name: str,
+    step: Callable[[argparse.Namespace], int],
+    says: str,
+) -> argparse.ArgumentParser:
+    parser = steps.add_parser(name, help=says, description=says)
+    parser.add_argument("--service", type=_text, required=True, help="its name in events")
+    parser.add_argument("--url", help=f"sqlite:///path or postgresql://…; else {_VARIABLE} of the environment")
+    parser.add_argument("--spool", type=Path, metavar="DIRECTORY", help="where its events wait while the store is away")
+    parser.add_argument("--min-replies", type=_count, default=1, metavar="N", help=f"{_REPLIES} can open the gate")
+    parser.add_argument("--format", choices=("text", "json", "junit", "sarif"), default="text")
+    parser.set_defaults(run=_run, step=step, kind=name, parser=parser)
+    return parser
+
+
+def _add_action(
+    steps: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+    name: str,
+    says: str,
+) -> argparse.ArgumentParser:
+    parser = _add_step(steps, name, _act, says)
+    parser.add_argument("--actor", type=_text, required=True, help="who does it")
+    parser.add_argument("--reason", type=_text, required=name == "override", default="", help="why")
+    return parser
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    """Run one step; what goes wrong is one line on the error stream."""
+    try:
+        step: Callable[[argparse.Namespace], int] = chosen.step
+        return step(chosen)
+    except ModuleNotFoundError as error:
+        print(f'{error.name} is not installed; run: pip install "tracegate-http[store]"', file=sys.stderr)
+    except StoreError as error:
+        print(error, file=sys.stderr)
+    return {"check": _STATUS_BY_STATE["inconclusive"], "status": 0}.get(chosen.kind, 1)
+
+
+def _status(chosen: argparse.Namespace) -> int:
+    _tell(chosen)
+    return 0
+
+
+def _check(chosen: argparse.Namespace) -> int:
+    return _STATUS_BY_STATE[_tell(chosen)]
+
+
+def _act(chosen: argparse.Namespace) -> int:
+    from tracegate.ops.gate_actions import Wish, act  # noqa: PLC0415 - other verbs do not pay for SQLAlchemy
+
+    wish = Wish(
+        kind=chosen.kind,
+        service=chosen.service,
+        actor=chosen.actor,
+        reason=chosen.reason,
+        incident=getattr(chosen, "incident", ""),
+        trace_id=getattr(chosen, "trace_id", ""),
+        accepts=frozenset(getattr(chosen, "accept", ())),
+        lasts=timedelta(hours=getattr(chosen, "hours", 1)),
+    )
+    with _opened(chosen) as engine:
+        refusals = act(engine, wish)
+    for refusal in refusals:
+        print(refusal, file=sys.stderr)
+    if refusals:
+        return 1
+    _tell(chosen)
+    return 0
+
+
+def _tell(chosen: argparse.Namespace) -> str:
+    """Print the verdict, and return its state."""
+    from tracegate.ops.evidence import collect  # noqa: PLC0415 - same
+    from tracegate.ops.gate_report import render  # noqa: PLC0415 - same
+    from tracegate.sinks.spool import Spool  # noqa: PLC0415 - same
+
+    spool = None if chosen.spool is None else Spool(chosen.spool)
+    with _opened(chosen) as engine:
+        found = collect(engine, chosen.service, spool=spool, min_replies=chosen.min_replies)
+    verdict = judge(found.evidence)
+    print(render(chosen.service, verdict, found, chosen.format))
+    return verdict.state
+
+
+@contextmanager
+def _opened(chosen: argparse.Namespace) -> Generator[Engine]:
+    from tracegate.store.engine import open_engine  # noqa: PLC0415 - same
+
+    url: str = chosen.url or os.environ.get(_VARIABLE, "")
+    if not url:
+        chosen.parser.error(f"which store? give --url, or set {_VARIABLE}")
+    engine = None
+    try:
+        engine = open_engine(url)
+        yield engine
+    except ConfigurationError as error:
+        chosen.parser.error(str(error))
+    finally:
+        if engine is not None:
+            engine.dispose()
+
+
+def _text(value: str) -> str:
+    if not value.strip() or not value.isprintable() or len(value) > _LONGEST_TEXT:
+        raise argparse.ArgumentTypeError(f"must be printable, not empty, and at most {_LONGEST_TEXT} characters")
+    return value
+
+
+def _count(value: str) -> int:
+    if not value.isascii() or not value.isdigit() or len(value) > _MOST_DIGITS:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number of replies")
+    return int(value)
+
+
+def _hours(value: str) -> float:
+    try:
+        hours = float(value)
+    except ValueError:
+        hours = math.nan
+    if not 0 < hours <= _LONGEST_HOURS:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number of hours above 0, up to {_LONGEST_HOURS:g}")
+    return hours

@@ -1,0 +1,116 @@
+"""What is known of a service's releases, and what is in doubt? Collects what the verdict is made from.
+
+Whatever cannot be found out is a doubt, never an exception and never silence.
+
+Source: contract clause H3.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tracegate.errors import StoreError
+from tracegate.ops.deploy_gate import Action, Cause, Doubt, Evidence
+from tracegate.store.doctor import examine
+from tracegate.store.engine import reading
+from tracegate.store.gate import has_events, read_actions, read_causes, store_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from sqlalchemy import Engine
+
+    from tracegate.sinks.spool import Spool
+    from tracegate.store.gate import ActionRow, CauseRow
+
+__all__ = ["Found", "collect"]
+
+_DOUBT_BY_SUBJECT: Final[Mapping[str, Doubt]] = {
+    "reachable": Doubt.STORE_UNREACHABLE,
+    "migrations": Doubt.MIGRATIONS,
+    "append-only": Doubt.MIGRATIONS,  # a table without its triggers is not the one that the migrations made
+    "clock": Doubt.CLOCK_SKEW,
+}
+_NEVER_ASKED: Final = frozenset((Doubt.STORE_UNREACHABLE, Doubt.MIGRATIONS))
+
+
+class Found(NamedTuple):
+    """What was found out.
+
+    Attributes:
+        evidence: What the verdict is made from.
+        details: Of the doubts, in English sentences without secrets.
+        actions: All that was done to the gate, in order.
+        shown: Events since the last unlock that do not lock the gate.
+    """
+
+    evidence: Evidence
+    details: tuple[str, ...] = ()
+    actions: tuple[ActionRow, ...] = ()
+    shown: tuple[CauseRow, ...] = ()
+
+
+def collect(engine: Engine, service: str, *, spool: Spool | None = None, min_replies: int = 1) -> Found:
+    """Return what is known of *service*, and what is not.
+
+    Args:
+        engine: The store.
+        service: Whose releases.
+        spool: Where events of the service wait while the store is away; None: not looked at.
+        min_replies: How many replies must have been seen; 0: traffic is not judged. Replies are not counted yet, so
+            any other number is a doubt.
+    """
+    doubts = [*_of_store(engine), *_of_spool(spool)]
+    if min_replies > 0:
+        doubts.append((Doubt.NO_TRAFFIC, "replies are not counted yet; --min-replies 0 leaves traffic unjudged"))
+    if any(detail for doubt, detail in doubts if doubt in _NEVER_ASKED):
+        return _found(Evidence(datetime.now(UTC)), doubts)
+    try:
+        return _read(engine, service, doubts)
+    except StoreError as error:
+        return _found(Evidence(datetime.now(UTC)), [(Doubt.STORE_UNREACHABLE, error.reason), *doubts])
+
+
+def _read(engine: Engine, service: str, doubts: list[tuple[Doubt, str]]) -> Found:
+    with reading(engine) as connection:
+        actions = tuple(read_actions(connection, service))
+        unlocked = next((action.at for action in reversed(actions) if action.kind == "unlock"), None)
+        rows = read_causes(connection, service, after=unlocked)
+        ever_seen = has_events(connection, service)
+        now = store_time(connection)  # after what it is compared to
+    if any(at > now for at in (*(action.at for action in actions), *(row.last for row in rows))):
+        doubts = [(Doubt.CLOCK_SKEW, "an action or an event is from the future"), *doubts]
+    causes = tuple(
+        Cause(row.route or "", row.kind, row.trace_id, row.first, row.last, row.count) for row in rows if row.locks
+    )
+    done = tuple(Action(*action[:7]) for action in actions)
+    found = _found(Evidence(now, causes, done, ever_seen=ever_seen), doubts)
+    return found._replace(actions=actions, shown=tuple(row for row in rows if not row.locks))
+
+
+def _found(known: Evidence, doubts: Iterable[tuple[Doubt, str]]) -> Found:
+    doubts = tuple(doubts)
+    evidence = Evidence(
+        known.now, known.causes, known.actions, frozenset(doubt for doubt, _ in doubts), ever_seen=known.ever_seen
+    )
+    return Found(evidence, tuple(dict.fromkeys(detail for _, detail in doubts)))
+
+
+def _of_store(engine: Engine) -> Iterator[tuple[Doubt, str]]:
+    """Yield what the doctor says against the store. The audit chain will be verified here, once it is written."""
+    for finding in examine(engine):
+        if finding.verdict == "fault" and finding.subject in _DOUBT_BY_SUBJECT:
+            yield _DOUBT_BY_SUBJECT[finding.subject], finding.says
+
+
+def _of_spool(spool: Spool | None) -> Iterator[tuple[Doubt, str]]:
+    if spool is None:
+        return
+    try:
+        if waiting := spool.pending():
+            yield Doubt.SPOOL, f"{waiting} events wait in the spool"
+        if damaged := spool.damaged():
+            yield Doubt.EVENTS_LOST, f"{damaged} files of the spool are damaged and were set aside"
+    except StoreError as error:
+        yield Doubt.SPOOL, error.reason
