@@ -1447,3 +1447,20 @@ def test_an_event_names_the_mode_of_the_path_as_it_was_sent(raw_path: bytes | No
     exchange.start(200, [OTHER_LINE])
 
     assert only(exchange).mode == mode
+
+
+@pytest.mark.contract("C1", "C4")
+@pytest.mark.parametrize("lines", [[], [JSON], [SSE], [(b"content-length", b"3")], [(b"a b", b"")]])
+def test_a_reply_whose_head_the_server_did_not_take_begins_anew(lines: Lines) -> None:
+    """Nothing of the first head is left: not its status, its length, its body's treatment, nor what was to leave."""
+    exchange = opened()
+    exchange.start(200 if lines != [JSON] else 404, lines)
+    exchange.reopen()
+    fresh = opened()
+
+    assert (exchange.state, exchange.status, exchange.remaining, exchange.error) == (State.OPEN, None, -1, None)
+    assert exchange.take() == ()
+    assert exchange.stage == fresh.stage == "body"
+    exchange.fail(ValueError())
+    fresh.fail(ValueError())
+    assert exchange.take() == fresh.take()

@@ -277,3 +277,14 @@ def test_a_header_of_http_itself_cannot_carry_the_trace(name: str) -> None:
         ("header", f"{name!r} has another meaning"),
         ("tenant_header", f"{name!r} has another meaning"),
     )
+
+
+@pytest.mark.parametrize(("name", "longest"), [("sse_hold_seconds", 60), ("commit_wait_seconds", 10)])
+def test_seconds_are_a_number_from_nothing_to_their_bound(name: str, longest: int) -> None:
+    """Both ends included; truth is no number."""
+    for good in (0, 0.5, longest, float(longest)):
+        assert getattr(Policy(**{name: good}), name) == good  # type: ignore[arg-type]
+    for bad in (-0.001, longest + 0.001, True, False, "1", None, float("nan")):
+        with pytest.raises(ConfigurationError) as refused:
+            Policy(**{name: bad})  # type: ignore[arg-type]
+        assert refused.value.faults == ((name, f"{bad!r} is not a number of seconds from 0 to {longest}"),)
