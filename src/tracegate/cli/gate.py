@@ -80,7 +80,7 @@ def _add_action(
 ) -> argparse.ArgumentParser:
     parser = _add_step(steps, name, _act, says)
     parser.add_argument("--actor", type=_text, required=True, help="who does it")
-    parser.add_argument("--reason", type=_text, required=name == "override", default="", help="why")
+    parser.add_argument("--reason", type=_text, required=name == "override", help="why")
     return parser
 
 
@@ -112,7 +112,7 @@ def _act(chosen: argparse.Namespace) -> int:
         kind=chosen.kind,
         service=chosen.service,
         actor=chosen.actor,
-        reason=chosen.reason,
+        reason=chosen.reason or "",
         incident=getattr(chosen, "incident", ""),
         trace_id=getattr(chosen, "trace_id", ""),
         accepts=frozenset(getattr(chosen, "accept", ())),
