@@ -113,7 +113,7 @@ class CauseRow:
 class _Says(msgspec.Struct, omit_defaults=True):
     """What ``accepts_json`` holds where there is a reason, which the audit log will have; else it holds a list."""
 
-    accepts: list[str] = []
+    accepts: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -211,7 +211,7 @@ def append_action(connection: Connection, service: str, action: ActionRow, *, au
         action: What.
         audit_id: The row of the audit log that the same transaction has written; empty while there is none.
     """
-    says = _Says(sorted(storable(name) for name in action.accepts), storable(action.reason))
+    says = _Says(tuple(sorted(map(storable, action.accepts))), storable(action.reason))
     connection.execute(
         insert(deploy_gate).values(
             id=uuid.uuid4().hex,
@@ -231,10 +231,10 @@ def append_action(connection: Connection, service: str, action: ActionRow, *, au
 def _action(kind: ActionKind, at: datetime, until: datetime | None, says: str, *texts: str | None) -> ActionRow:
     actor, incident, trace_id = (restored(each or "") for each in texts)
     try:
-        said = msgspec.json.decode(says, type=list[str] | _Says)
+        said = msgspec.json.decode(says, type=tuple[str, ...] | _Says)
     except msgspec.DecodeError:
         raise StoreError("an action on the gate cannot be read: who wrote it?") from None
-    if isinstance(said, list):
+    if isinstance(said, tuple):
         said = _Says(said)
     accepts = frozenset(restored(name) for name in said.accepts)
     return ActionRow(kind, at, until, accepts, actor, incident, trace_id, restored(said.reason))
