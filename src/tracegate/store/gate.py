@@ -46,6 +46,7 @@ LOCKING_KINDS: Final = ("missing_trace", "invalid_trace", "conflicting_trace")
 """Events of these kinds lock the gate of their service, where a route matched in mode ``require``."""
 
 _LOCKING_MODE: Final = "require"
+_NAMES: Final = msgspec.json.Decoder(tuple[str, ...])
 _WRITERS_WAIT_SECONDS: Final = 5.0
 _MILLISECOND: Final = 1_000
 
@@ -231,11 +232,9 @@ def append_action(connection: Connection, service: str, action: ActionRow, *, au
 def _action(kind: ActionKind, at: datetime, until: datetime | None, says: str, *texts: str | None) -> ActionRow:
     actor, incident, trace_id = (restored(each or "") for each in texts)
     try:
-        said = msgspec.json.decode(says, type=tuple[str, ...] | _Says)
+        said = msgspec.json.decode(says, type=_Says) if says.startswith("{") else _Says(_NAMES.decode(says))
     except msgspec.DecodeError:
         raise StoreError("an action on the gate cannot be read: who wrote it?") from None
-    if isinstance(said, tuple):
-        said = _Says(said)
     accepts = frozenset(restored(name) for name in said.accepts)
     return ActionRow(kind, at, until, accepts, actor, incident, trace_id, restored(said.reason))
 
