@@ -123,7 +123,10 @@ class Passage:
         try:
             await send(message)
         except BaseException:
-            self.status, self.left, self.forward = 0, _NO_LENGTH, None
+            if self.reply is None:
+                self.status, self.left, self.forward = 0, _NO_LENGTH, None
+            else:  # somebody asked for the exchange meanwhile
+                self.reply.exchange.reopen()
             raise
 
     def _checked(self, message: Message) -> Awaitable[None]:

@@ -249,9 +249,8 @@ class Reply:
             hold = self._shell.runtime.policy.sse_hold_seconds
             try:
                 loop = asyncio.get_running_loop()
-            except (
-                RuntimeError
-            ):  # trio: no clock of ours runs there, so a start is not held, and an end until the return
+            except RuntimeError:
+                # trio: no clock of ours runs there, so a start is not held, and an end until the return
                 if exchange.state is State.WAITING:
                     exchange.release()
             else:

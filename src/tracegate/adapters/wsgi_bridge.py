@@ -44,13 +44,16 @@ def outer_exchange(found: Binding | None, environ: Environ) -> Exchange | None:
 
 
 def _is_same_request(scope: Mapping[str, Any], environ: Environ) -> bool:
-    """Return whether method, query and every header line agree; a mount or a proxy's prefix changes the path."""
+    """Return whether method, query and headers agree, and neither has more; a mount or a proxy changes the path."""
     query: bytes = scope.get("query_string") or b""
     if scope.get("method") != method_of(environ) or environ.get("QUERY_STRING", "") != query.decode("latin-1"):
         return False
     lines: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
         lines.setdefault(name.decode("latin-1").upper(), []).append(value.decode("latin-1"))
+    known = {f"HTTP_{name.replace('-', '_')}" for name in lines}
+    if any(key.startswith("HTTP_") and key not in known for key in environ):
+        return False
     return all(
         environ.get(_OWN_KEYS.get(name, f"HTTP_{name.replace('-', '_')}"), "") == values[0]
         for name, values in lines.items()

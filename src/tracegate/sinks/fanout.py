@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Fanout"]
 
 _log = logging.getLogger("tracegate.sinks")
+_Answer = TypeVar("_Answer")
 
 
 class Fanout:
@@ -28,19 +30,16 @@ class Fanout:
         failures: How many calls of a sink failed.
     """
 
-    __slots__ = ("_first", "_sinks", "_strict", "failures")
+    __slots__ = ("_sinks", "_strict", "failures")
 
     def __init__(self, *sinks: Sink, strict: bool = False) -> None:
         self._sinks = sinks
         self._strict = strict
         self.failures = 0
-        self._first: Exception | None = None
 
     def __call__(self, event: Event, /) -> None:
         """Give *event* to every sink."""
-        for sink in self._sinks:
-            self._give(sink, event)
-        self._complain()
+        self._raise([self._tried(partial(sink, event), event)[1] for sink in self._sinks])
 
     def submit(self, events: Sequence[Event], timeout_seconds: float) -> Future[bool] | None:
         """Give *events* to every sink; return what the last one that keeps events answers, None where none does.
@@ -50,25 +49,29 @@ class Fanout:
             timeout_seconds: How long such a sink may take.
         """
         pending: Future[bool] | None = None
+        failures: list[Exception | None] = []
         for sink in self._sinks:
             submit: Callable[[Sequence[Event], float], Future[bool]] | None = getattr(sink, "submit", None)
             if submit is None:
-                for event in events:
-                    self._give(sink, event)
+                failures += [self._tried(partial(sink, event), event)[1] for event in events]
             else:
-                pending = submit(events, timeout_seconds)
-        self._complain()
+                answer, failure = self._tried(partial(submit, events, timeout_seconds), *events)
+                pending = answer or pending
+                failures.append(failure)
+        self._raise(failures)
         return pending
 
-    def _give(self, sink: Sink, event: Event) -> None:
+    def _tried(self, call: Callable[[], _Answer], *events: Event) -> tuple[_Answer | None, Exception | None]:
+        """Return what *call* returns, or the exception that it raised over *events*, counted and logged."""
         try:
-            sink(event)
+            return call(), None
         except Exception as failure:  # noqa: BLE001 - whatever a sink raises is no request's fault
             self.failures += 1
-            _log.exception("a sink failed; the event was: %s %s %s", event.kind, event.trace_id, event.message)
-            self._first = self._first or failure
+            for event in events:
+                _log.exception("a sink failed; the event was: %s %s %s", event.kind, event.trace_id, event.message)
+            return None, failure
 
-    def _complain(self) -> None:
-        first, self._first = self._first, None
+    def _raise(self, failures: Sequence[Exception | None]) -> None:
+        first = next((failure for failure in failures if failure is not None), None)
         if self._strict and first is not None:
             raise first

@@ -741,3 +741,28 @@ def test_a_head_that_the_server_did_not_take_has_not_begun_the_reply(
         ((status, ids),) = server.starts
         assert (status, ids) == (500 if then is None else 504, [ID_LINE[1]])
         assert json.loads(server.body)["trace_id"] == OWN
+
+
+@pytest.mark.contract("C1", "C4")
+def test_a_head_that_was_not_taken_after_the_slow_half_took_over_begins_anew_there() -> None:
+    """An integration may ask for the exchange while the server is still at the head."""
+    server = Server()
+    passage, _ = passage_of(server)
+
+    async def refuse(_message: Message) -> None:
+        server.before_send = None
+        assert passage.exchange.state is State.PASSING
+        raise RuntimeError
+
+    async def main() -> None:
+        with pytest.raises(RuntimeError):
+            await passage.send(start(200, TEXT))
+        assert passage.exchange.state is State.OPEN
+        await passage.send(start(504, JSON))
+        await passage.send(body(b"{}"))
+
+    server.before_send = refuse
+    on_asyncio(main)
+    assert server.starts == [(504, [ID_LINE[1]])]
+    assert json.loads(server.body)["trace_id"] == OWN
+    assert passage.exchange.state is State.DONE

@@ -277,6 +277,21 @@ def test_a_request_of_the_applications_own_making_is_decided_anew(changed: dict[
 
 
 @pytest.mark.contract("B8", "C1")
+@pytest.mark.parametrize("added", [{"HTTP_X_TRACE_ID": OWN}, {"HTTP_X_MORE": "1", "HTTP_X_TRACE_ID": OWN}])
+def test_a_request_that_says_more_than_the_bridged_one_is_decided_anew(added: dict[str, str]) -> None:
+    """A facade that hands every header on, and adds the id that the caller left out."""
+    gate, _ = gated(echo)
+    outer = Outer(gate)
+    outer.scope["headers"] = [line for line in outer.scope["headers"] if line[0] != b"x-trace-id"]
+    binding.set(outer)
+    try:
+        server = Server().serve(gate, environ(None, **{**BRIDGED, **added}))
+        assert (server.values("x-trace-id"), server.body) == ([OWN], OWN.encode())
+    finally:
+        binding.set(None)
+
+
+@pytest.mark.contract("B8", "C1")
 @pytest.mark.parametrize("begun", ["passage", "exchange"])
 def test_a_request_while_the_reply_streams_is_decided_anew(begun: str) -> None:
     """The outer reply has its head; this one is another."""
