@@ -19,6 +19,7 @@ from mutmut.stats import status_by_exit_code
 CORE = Path("mutants/src/tracegate/core")
 REASONS = Path("tools/mutants.toml")
 NOTICED = {"killed", "timeout", "segfault", "caught by type check"}
+LATE = "timeout"
 OPEN = "not checked"
 WANTED_SHARE = 0.9
 
@@ -75,17 +76,20 @@ def main() -> int:
     modules = statuses()
     reasons: dict[str, str] = tomllib.loads(REASONS.read_text(encoding="utf-8")) if REASONS.exists() else {}
     total: Counter[bool] = Counter()
-    unreached = 0
+    late = unreached = 0
     for module, mutants in modules.items():
         reached = [status for status in mutants.values() if status != OPEN]
         unreached += len(mutants) - len(reached)
+        late += reached.count(LATE)
         count = Counter(status in NOTICED for status in reached)
         total += count
         print(f"{module:32} {count[True]:5} of {len(reached):5} noticed")
     if not total:
         sys.exit("no mutants: run `mutmut run` first")
     share = total[True] / total.total()
-    print(f"{'all':32} {total[True]:5} of {total.total():5} noticed: {share:.1%}; {unreached} not reached\n")
+    print(f"{'all':32} {total[True]:5} of {total.total():5} noticed: {share:.1%}; {unreached} not reached")
+    failed = (total[True] - late) / total.total()
+    print(f"{late} of these ran out of processor time, and failed no test; without them {failed:.1%} were noticed\n")
     for mutants in modules.values():
         for name, status in mutants.items():
             if status not in NOTICED | {OPEN}:
