@@ -192,6 +192,7 @@ audit_log = Table(
     UniqueConstraint("id", name="uq_audit_log_id"),
     Index("ix_audit_log_created", "tenant_id", "created_at"),
     Index("ix_audit_log_incident", "incident_id"),
+    Index("ix_audit_log_target", "target_type", "target_id"),
     sqlite_with_rowid=False,
 )
 Index("ix_audit_log_trace", trace_key(audit_log.c.trace_id))
@@ -249,6 +250,7 @@ deploy_gate = Table(
     Column("actor", Text, nullable=False),
     Column("incident_id", Text),
     Column("trace_id", Text),
+    Column("reason", Text),
     Column("audit_id", Text, nullable=False),
     CheckConstraint("action IN ('lock', 'unlock', 'override', 'init')", name="ck_deploy_gate_action"),
     PrimaryKeyConstraint("service", "action_time", "id", name="pk_deploy_gate"),
@@ -261,6 +263,8 @@ data_retention_run = Table(
     Column("id", Text, primary_key=True),
     Column("table_name", Text, nullable=False),
     Column("dropped_before", UtcTime, nullable=False),
+    Column("tenant_id", Text),  # of the audit rows that went; NULL for events
+    Column("chain_seq", BigInteger),  # the last of them: a signed checkpoint
     Column("started_at", UtcTime, nullable=False),
     Column("ended_at", UtcTime),  # NULL only inside the transaction that drops
     Column("dropped_rows", BigInteger),

@@ -115,6 +115,7 @@ def _audit_log() -> None:
     )
     op.create_index("ix_audit_log_created", "tb_audit_log", ["tenant_id", "created_at"])
     op.create_index("ix_audit_log_incident", "tb_audit_log", ["incident_id"])
+    op.create_index("ix_audit_log_target", "tb_audit_log", ["target_type", "target_id"])
     _index_trace("tb_audit_log", "ix_audit_log_trace")
 
 
@@ -162,7 +163,7 @@ def _deploy_gate() -> None:
         _time("action_time"),
         _time("until_time", nullable=True),
         *_texts("accepts_json", "actor"),
-        *_texts("incident_id", "trace_id", nullable=True),
+        *_texts("incident_id", "trace_id", "reason", nullable=True),
         *_texts("audit_id"),
         sa.CheckConstraint("action IN ('lock', 'unlock', 'override', 'init')", name="ck_deploy_gate_action"),
         sa.PrimaryKeyConstraint("service", "action_time", "id", name="pk_deploy_gate"),
@@ -176,6 +177,8 @@ def _data_retention_run() -> None:
         sa.Column("id", sa.Text(), primary_key=True),
         *_texts("table_name"),
         _time("dropped_before"),
+        *_texts("tenant_id", nullable=True),
+        sa.Column("chain_seq", sa.BigInteger()),
         _time("started_at"),
         _time("ended_at", nullable=True),
         sa.Column("dropped_rows", sa.BigInteger()),
