@@ -25,8 +25,9 @@ def wired(policy: Policy | None) -> Runtime:
         ConfigurationError: The settings have faults.
     """
     policy = load_policy() if policy is None else policy
+    log = LogSink(names=policy.log_fields, formats=policy.formats)
     if not policy.store_url:
-        return Runtime(policy, sink=Fanout(LogSink()))
+        return Runtime(policy, sink=Fanout(log))
     from tracegate.sinks.stored import stored  # noqa: PLC0415 - SQLAlchemy, for who has a store
 
-    return Runtime(policy, sink=Fanout(LogSink(), stored(policy.store_url, policy.spool_directory)))
+    return Runtime(policy, sink=Fanout(log, stored(policy.store_url, policy.spool_directory)))

@@ -70,6 +70,8 @@ class Policy:
             a directory of the user's own under the system's temporary one.
         durability: ``before_reply`` answers a refusal when its event is kept, ``background`` at once (F3).
         commit_wait_seconds: How long a refusal waits for that at most.
+        log_fields: What the facts of an event are called in its log line: ``tracegate``, ``ecs`` (Elastic Common
+            Schema) or ``otel`` (OpenTelemetry's log data model) (F5).
 
     Raises:
         ConfigurationError: With all faults at once.
@@ -109,6 +111,7 @@ class Policy:
     spool_directory: str = ""
     durability: Literal["before_reply", "background"] = "before_reply"
     commit_wait_seconds: float = 0.5
+    log_fields: Literal["tracegate", "ecs", "otel"] = "tracegate"
     mode_rules: PathRules[Mode] = field(init=False, repr=False, compare=False)
     conflict_rules: PathRules[OnConflict] = field(init=False, repr=False, compare=False)
     exempt_rules: PathRules[bool] = field(init=False, repr=False, compare=False)
@@ -149,6 +152,7 @@ _CHOICES = {
     "sse_error": ("event", "openai"),
     "problem_json": ("negotiate", "always", "never"),
     "durability": ("before_reply", "background"),
+    "log_fields": ("tracegate", "ecs", "otel"),
 }
 _PATH_SETS = ("exempt_paths", "exempt_body_paths")
 _PATH_MAPS = {"modes": get_args(Mode), "on_conflict_paths": get_args(OnConflict)}

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from tracegate.core.events import Event
 
-__all__ = ["OpenTelemetrySink"]
+__all__ = ["ATTRIBUTES", "OpenTelemetrySink"]
 
 _SCOPE = "tracegate"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_ATTRIBUTES: Mapping[str, str] = {
+ATTRIBUTES: Mapping[str, str] = {
     "id": "tracegate.event_id",
     "component": "tracegate.component",
     "trace_id": "tracegate.trace_id",
@@ -43,6 +43,8 @@ _ATTRIBUTES: Mapping[str, str] = {
     "detail": "tracegate.detail",
     "would_refuse": "tracegate.would_refuse",
 }
+"""What the columns of an event are called, by the semantic conventions where they have a name."""
+
 _COUNTED = ("service", "route", "mode", "detail", "would_refuse")
 """What a count is told apart by: columns of few values. Never an id, nor a tenant, of which there may be many."""
 
@@ -87,7 +89,7 @@ class OpenTelemetrySink:
             severity_number=severity,
             severity_text=severity.name,
             body=event.message,
-            attributes=_attributes(event, _ATTRIBUTES),
+            attributes=_attributes(event, ATTRIBUTES),
             event_name=f"{_SCOPE}.{event.kind}",
         )
         self._counters[event.kind].add(1, _attributes(event, _COUNTED))
@@ -95,4 +97,4 @@ class OpenTelemetrySink:
 
 def _attributes(event: Event, columns: Iterable[str]) -> dict[str, str | int | bool]:
     values = {column: getattr(event, column) for column in columns}
-    return {_ATTRIBUTES[column]: value for column, value in values.items() if value not in (None, "")}
+    return {ATTRIBUTES[column]: value for column, value in values.items() if value not in (None, "")}
