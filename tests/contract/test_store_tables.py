@@ -310,8 +310,8 @@ def test_a_stream_event_without_its_trace_is_refused(engine: Engine) -> None:
     """By the table itself: no code path stores one. The payload is bytes, and comes back byte for byte."""
     payload = b'{"b": 1,  "a":2, "a":\xff}\x00\r\n'
     row = {
-        "id": "1", "tenant_id": "t", "principal": "p", "stream_key": "s", "event_seq": 1, "event_type": "token",
-        "payload": payload, "trace_id": "x",
+        "id": "1", "tenant_id": "t", "principal": "p", "stream_key": "s", "recording_id": "r", "event_seq": 1,
+        "event_type": "token", "payload": payload, "trace_id": "x",
     }  # fmt: skip
     for trace_id in (None, ""):
         with pytest.raises(StoreError), writing(engine) as connection:

@@ -19,6 +19,7 @@ Kind = Literal[
     "stream_broken",
     "context_bleed",
     "trace_refusal_surge",
+    "sse_resume_failed",
 ]
 Severity = Literal["info", "warning", "error", "critical"]
 Stage = Literal["request", "head", "body", "stream", "context"]
@@ -29,6 +30,7 @@ KIND_BY_DETAIL: dict[str, Kind] = {
     "conflicting_trace_id": "conflicting_trace",
     "trace_overwrite_refused": "trace_overwrite_refused",
     "trace_id_missing": "missing_trace",
+    "stream_event_trace_id_missing": "missing_trace",
 }
 """The kind of event (clause F1) of each refusal detail (E2)."""
 

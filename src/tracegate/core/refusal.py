@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tracegate.core.policy import Policy
     from tracegate.core.trace import Trace
 
-__all__ = ["REFUSED_STATUS", "ErrorObject", "error_code_of", "error_object", "refusal_object", "retained"]
+__all__ = ["CODES_BY_KIND", "REFUSED_STATUS", "ErrorObject", "error_code_of", "error_object", "refusal_object", "retained"]
 
 REFUSED_STATUS = 409
 _REFUSED_CODE = "SYS-004-409-TRACE"
@@ -22,6 +22,7 @@ _MESSAGES = {
     "invalid_trace_id_format": "{header} is not a trace id. Send one UUID or 32 hex digits.",
     "conflicting_trace_id": "This request names more than one trace. Send one id, or a traceparent of the same number.",
     "trace_overwrite_refused": "The reply named another trace than the one this request runs under; it was withheld.",
+    "stream_event_trace_id_missing": "A stream is recorded only under a trace: the recorder stands inside no gate.",
     "trace_id_missing": "Code that requires a trace ran where none was bound.",
 }
 _CODES = {
@@ -33,6 +34,9 @@ _CODES = {
     503: "SYS-003-503",
 }
 """Error code by status (SYSTEM.md, section 2.2), where one code is the general one of its status."""
+
+CODES_BY_KIND = {"sse_resume_failed": "SSE-003-409-RESUME"}
+"""Error code by the kind of event, of what is refused for another reason than its trace."""
 
 _REPRESENTATION = frozenset(
     (

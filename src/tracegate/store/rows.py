@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tracegate.core.events import KIND_BY_DETAIL, Event
+from tracegate.core.refusal import CODES_BY_KIND
 from tracegate.store.schema import as_stored_time, ops_event
 from tracegate.store.text import is_storable, restored, storable
 
@@ -75,7 +76,7 @@ def _row(event: Event, time: object) -> tuple[Any, ...]:
     values[_TIME] = time
     if not is_storable("".join([value for value in values if isinstance(value, str)])):
         values = [storable(value) if isinstance(value, str) else value for value in values]
-    code = _REFUSED if event.detail in KIND_BY_DETAIL else None
+    code = _REFUSED if event.detail in KIND_BY_DETAIL else CODES_BY_KIND.get(event.kind)
     return (*values, code, f"{values[_KIND]}_event_count", 1, _labels_json(*_labels(values)))
 
 

@@ -52,6 +52,7 @@ __all__ = [
     "deploy_gate",
     "ops_event",
     "stream_event",
+    "stream_recording",
     "trace_key",
 ]
 
@@ -219,21 +220,44 @@ audit_checkpoint = Table(
     sqlite_with_rowid=False,
 )
 
-stream_event = Table(
-    "tb_stream_event",
+stream_recording = Table(
+    "tb_stream_recording",  # one reply that is, or was, recorded: several may have had the same key
     METADATA,
-    Column("id", Text, primary_key=True),
+    Column("generation", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),  # in the order of the store
+    Column("id", Text, nullable=False),
     Column("tenant_id", Text, nullable=False),
     Column("principal", Text, nullable=False),
     Column("stream_key", Text, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("headers_json", Text, nullable=False),  # of the reply, those that a resumed one has too
+    Column("status", Text, nullable=False),
+    Column("last_seq", BigInteger),  # NULL while it is recorded
+    Column("alive_at", UtcTime, nullable=False, server_default=FetchedValue()),  # when its producer was last heard of
+    _created_at(),
+    CheckConstraint("trace_id <> ''", name="ck_stream_recording_trace_id"),
+    CheckConstraint("status IN ('recording', 'ended', 'broken')", name="ck_stream_recording_status"),
+    UniqueConstraint("id", name="uq_stream_recording_id"),
+    Index("ix_stream_recording_key", "tenant_id", "principal", "stream_key", "generation"),
+)
+
+stream_event = Table(
+    "tb_stream_event",
+    METADATA,
+    Column("id", Text, primary_key=True),  # the recording's id, a dot and the sequence number
+    Column("tenant_id", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("stream_key", Text, nullable=False),
+    Column("recording_id", Text, nullable=False),
     Column("event_seq", BigInteger, nullable=False),
-    Column("event_id", Text),  # the `id:` that the application sent
+    Column("event_id", Text),  # the `id:` that the client got; NULL: none
     Column("event_type", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),  # the application's bytes
     Column("trace_id", Text, nullable=False),
     _created_at(),
     CheckConstraint("trace_id <> ''", name="ck_stream_event_trace_id"),
-    UniqueConstraint("tenant_id", "principal", "stream_key", "event_seq", name="uq_stream_event_seq"),
+    CheckConstraint("event_seq >= 1", name="ck_stream_event_seq"),
+    UniqueConstraint("recording_id", "event_seq", name="uq_stream_event_seq"),
+    Index("ix_stream_event_key", "tenant_id", "principal", "stream_key", "event_id"),
     Index("ix_stream_event_created", "created_at"),
 )
 Index("ix_stream_event_trace", trace_key(stream_event.c.trace_id))

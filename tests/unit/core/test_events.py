@@ -21,13 +21,14 @@ def test_every_refusal_has_its_kind() -> None:
         "conflicting_trace_id": "conflicting_trace",
         "trace_overwrite_refused": "trace_overwrite_refused",
         "trace_id_missing": "missing_trace",
+        "stream_event_trace_id_missing": "missing_trace",
     }
     assert set(KIND_BY_DETAIL.values()) < set(get_args(Kind))
 
 
-@pytest.mark.contract("F1")
+@pytest.mark.contract("F1", "D8")
 def test_the_kinds_are_those_of_the_contract() -> None:
-    """All eight, and no other."""
+    """All eight, the one that issue 3 adds for D8, and no other."""
     assert set(get_args(Kind)) == {
         "missing_trace",
         "invalid_trace",
@@ -37,6 +38,7 @@ def test_the_kinds_are_those_of_the_contract() -> None:
         "stream_broken",
         "context_bleed",
         "trace_refusal_surge",
+        "sse_resume_failed",
     }
 
 

@@ -14,8 +14,8 @@ branch_labels = None
 depends_on = None
 
 _TABLES = (
-    "tb_ops_event", "tb_api_metric_hourly", "tb_audit_log", "tb_audit_head", "tb_audit_checkpoint", "tb_stream_event",
-    "tb_deploy_gate", "tb_data_retention_run",
+    "tb_ops_event", "tb_api_metric_hourly", "tb_audit_log", "tb_audit_head", "tb_audit_checkpoint",
+    "tb_stream_recording", "tb_stream_event", "tb_deploy_gate", "tb_data_retention_run",
 )  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def upgrade() -> None:
     _api_metric_hourly()
     _audit_log()
     _audit_anchors()
-    _stream_event()
+    _streams()
     _deploy_gate()
     _data_retention_run()
 
@@ -138,11 +138,24 @@ def _audit_anchors() -> None:
     )
 
 
-def _stream_event() -> None:
+def _streams() -> None:
+    op.create_table(
+        "tb_stream_recording",
+        sa.Column("generation", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+        *_texts("id", "tenant_id", "principal", "stream_key", "trace_id", "headers_json", "status"),
+        sa.Column("last_seq", sa.BigInteger()),
+        _time("alive_at", default=True),
+        _time("created_at", default=True),
+        sa.CheckConstraint("trace_id <> ''", name="ck_stream_recording_trace_id"),
+        sa.CheckConstraint("status IN ('recording', 'ended', 'broken')", name="ck_stream_recording_status"),
+        sa.UniqueConstraint("id", name="uq_stream_recording_id"),
+    )
+    key = ["tenant_id", "principal", "stream_key"]
+    op.create_index("ix_stream_recording_key", "tb_stream_recording", [*key, "generation"])
     op.create_table(
         "tb_stream_event",
         sa.Column("id", sa.Text(), primary_key=True),
-        *_texts("tenant_id", "principal", "stream_key"),
+        *_texts("tenant_id", "principal", "stream_key", "recording_id"),
         sa.Column("event_seq", sa.BigInteger(), nullable=False),
         *_texts("event_id", nullable=True),
         *_texts("event_type"),
@@ -150,8 +163,10 @@ def _stream_event() -> None:
         *_texts("trace_id"),
         _time("created_at", default=True),
         sa.CheckConstraint("trace_id <> ''", name="ck_stream_event_trace_id"),
-        sa.UniqueConstraint("tenant_id", "principal", "stream_key", "event_seq", name="uq_stream_event_seq"),
+        sa.CheckConstraint("event_seq >= 1", name="ck_stream_event_seq"),
+        sa.UniqueConstraint("recording_id", "event_seq", name="uq_stream_event_seq"),
     )
+    op.create_index("ix_stream_event_key", "tb_stream_event", [*key, "event_id"])
     op.create_index("ix_stream_event_created", "tb_stream_event", ["created_at"])
     _index_trace("tb_stream_event", "ix_stream_event_trace")
 
