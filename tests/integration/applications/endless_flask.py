@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from threading import Lock
@@ -20,6 +21,9 @@ CLIENTS = {"opened": 0, "closed": 0}
 LOCK = Lock()
 
 app = Flask(__name__)
+
+# Waitress counts its threads as busy until each has run once, and on a loaded machine warns of a queue that is none.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def tick() -> Iterator[str]:
