@@ -1,0 +1,1 @@
+"""What is recorded of an event stream, and how is it sent again?"""
