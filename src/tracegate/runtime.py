@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tracegate.context import on_fault
 from tracegate.core.events import Event
@@ -21,15 +21,48 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from tracegate.core.cors import CorsLayer
+    from tracegate.core.exchange import Exchange
     from tracegate.core.ports import Clock, Mint, Sink
 
-__all__ = ["Runtime", "Submit", "SystemClock", "SystemMint"]
+__all__ = ["UNKNOWN_TENANT", "Runtime", "Submit", "SystemClock", "SystemMint", "Tally", "Traffic", "recorded_tenant"]
 
-_UNKNOWN = "unknown"
+UNKNOWN_TENANT = "unknown"
+"""What tenants that the policy does not know are recorded as."""
 _Request = TypeVar("_Request")
 Submit = Callable[[Sequence[Event], float], "Future[bool] | None"]
 """The method ``submit`` of a sink that keeps events: it begins to, for at most so many seconds."""
 _log = logging.getLogger("tracegate.runtime")
+
+
+class Tally(Protocol):
+    """Counts the traffic of one tenant; from any thread, and without waiting."""
+
+    @property
+    def request(self) -> Callable[[], object]:
+        """Count a request."""
+        ...  # pragma: no cover
+
+    @property
+    def traced(self) -> Callable[[], object]:
+        """Count a reply that left with the bound trace."""
+        ...  # pragma: no cover
+
+    @property
+    def untraced(self) -> Callable[[], object]:
+        """Count a reply that left with another trace, as configured, or with none."""
+        ...  # pragma: no cover
+
+    def stream(self, exchange: Exchange) -> object:
+        """Return what counts the marked events of a stream, for as long as it is kept."""
+        ...  # pragma: no cover
+
+
+class Traffic(Protocol):
+    """Counts requests and replies."""
+
+    def tally(self, named: str | None) -> Tally:
+        """Return what counts for the tenant that a request names, if any."""
+        ...  # pragma: no cover
 
 
 class SystemClock:
@@ -62,27 +95,31 @@ class Runtime:
         sink: Takes every event; None drops them. What it raises is logged and counted, never seen by a request (F4).
         clock: Tells the time.
         mint: Makes ids.
+        traffic: Counts requests and replies; None: nobody does, and nothing is spent on it.
         strict: Whether what the sink raises is raised again; for tests.
 
     Attributes:
         policy: As given.
         sink: As given.
+        traffic: As given.
         lost: How many events the sink did not take.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the ports, each with a default
         self,
         policy: Policy | None = None,
         *,
         sink: Sink | None = None,
         clock: Clock | None = None,
         mint: Mint | None = None,
+        traffic: Traffic | None = None,
         strict: bool = False,
     ) -> None:
         self.policy = policy or Policy()
         self.sink = sink
         self.clock = clock or SystemClock()
         self.mint = mint or SystemMint()
+        self.traffic = traffic
         self.strict = strict
         self.lost = 0
         self._waits = self.policy.durability == "before_reply"
@@ -122,7 +159,7 @@ class Runtime:
                 time=self.clock.now(),
                 service=self.policy.service,
                 instance=self._instance,
-                tenant=self._tenant(tenant),
+                tenant=recorded_tenant(self.policy, tenant),
                 route=route,
             )
             try:
@@ -152,12 +189,6 @@ class Runtime:
             _log.exception("the route of a request could not be told")
             return None
 
-    def _tenant(self, named: str | None) -> str:
-        """Return the tenant to record: unknown ones collapse to one value (contract clause F2)."""
-        if named is None:
-            return self.policy.default_tenant
-        return named if not self.policy.tenants or named in self.policy.tenants else _UNKNOWN
-
     def _record_fault(self, kind: str, trace_id: str | None, message: str) -> None:
         """Record what code did without a trace, or against the bound one (contract clauses G2, G3)."""
         missing = kind == "missing_trace"
@@ -174,3 +205,15 @@ class Runtime:
                 )
             ]
         )
+
+
+def recorded_tenant(policy: Policy, named: str | None) -> str:
+    """Return the tenant to record: unknown ones collapse to one value (contract clause F2).
+
+    Args:
+        policy: Knows the tenants.
+        named: What the request's tenant header says, if one is configured and there.
+    """
+    if named is None:
+        return policy.default_tenant
+    return named if not policy.tenants or named in policy.tenants else UNKNOWN_TENANT

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tracegate.adapters.asgi_bridge import ENVIRON, outer_exchange, serve_bridged
 from tracegate.adapters.asgi_passage import FRESH, Passage
 from tracegate.adapters.asgi_scope import MARK, STATE_KEY, Shell, admit, readable
+from tracegate.adapters.asgi_traffic import counted
 from tracegate.adapters.websocket import serve_websocket
 from tracegate.adapters.wiring import wired
 from tracegate.context import binding
@@ -53,7 +54,10 @@ class TraceGate:
     ) -> None:
         runtime = runtime or wired(policy)
         terms = runtime.terms(runtime.policy.header.lower().encode("ascii"), cors)
-        self.shell = Shell(app, runtime, terms, route_of, terms.gate.accept)
+        usual, tally_of = (terms.gate.accept, Passage), None
+        if runtime.traffic is not None:
+            usual, tally_of = counted(terms.gate.accept, runtime.traffic, runtime.policy)
+        self.shell = Shell(app, runtime, terms, route_of, usual, tally_of)
 
     @property
     def app(self) -> Application:
@@ -79,7 +83,7 @@ class TraceGate:
         if type(headers) is not list:
             scope = readable(scope)
             headers = scope["headers"]
-        accept = shell.accept
+        accept, new = shell.usual
         trace = accept(headers) or await admit(shell, scope, headers, receive, send)
         if trace is None:
             return None
@@ -89,7 +93,7 @@ class TraceGate:
         if kind == "websocket":
             return await serve_websocket(shell, trace, inner, receive, send)  # pyright: ignore[reportUnknownArgumentType]
 
-        inner[MARK] = passage = Passage()
+        inner[MARK] = passage = new()
         passage.shell, passage.trace, passage.scope = shell, trace, scope
         passage.server_receive, passage.server_send = receive, send
         passage.last, passage.reply, passage.forward, passage.status, passage.left, passage.gone = FRESH

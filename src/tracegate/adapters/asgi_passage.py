@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from tracegate.core.head import Headers
     from tracegate.core.trace import Trace
 
-__all__ = ["FRESH", "Passage", "exchange_in"]
+__all__ = ["END", "FRESH", "Passage", "exchange_in"]
 
 _NO_LENGTH = -1
-_END = 1
+END = 1
+"""What the end of a body counts in :attr:`Passage.left`."""
 _NOTHING: Message = {"type": ""}
 FRESH = _NOTHING, None, None, 0, _NO_LENGTH, False
 """What a new passage's last, reply, forward, status, left and gone are."""
@@ -94,7 +95,7 @@ class Passage:
                 if "more_body" in message and message["more_body"]:  # noqa: RUF019 - half of what `get` takes
                     fits = left > 0
                 else:
-                    left -= _END
+                    left -= END
                     fits = left == 0
                 if fits:
                     self.left = left
@@ -116,18 +117,26 @@ class Passage:
         self.status = status
         send = self.server_send
         if length < 0 or self.scope["method"] == "HEAD":
-            # Over HTTP/1.1 nothing but a body can follow a head; over HTTP/2 trailers can, unannounced.
-            self.forward = send if self.scope.get("http_version") in _ONE else self._checked
+            self.forward = self._forward()
         else:
-            self.left = length + _END
+            self.left = length + END
         try:
             await send(message)
         except BaseException:
-            if self.reply is None:
-                self.status, self.left, self.forward = 0, _NO_LENGTH, None
-            else:  # somebody asked for the exchange meanwhile
-                self.reply.exchange.reopen()
+            self._begin_anew()
             raise
+
+    def _forward(self) -> Send:
+        """Return what takes the messages after a head that declares no length."""
+        # Over HTTP/1.1 nothing but a body can follow a head; over HTTP/2 trailers can, unannounced.
+        return self.server_send if self.scope.get("http_version") in _ONE else self._checked
+
+    def _begin_anew(self) -> None:
+        """Note that the server did not take the head."""
+        if self.reply is None:
+            self.status, self.left, self.forward = 0, _NO_LENGTH, None
+        else:  # somebody asked for the exchange meanwhile
+            self.reply.exchange.reopen()
 
     def _checked(self, message: Message) -> Awaitable[None]:
         """Take a message after a head that passed: only a body goes straight to the server."""
@@ -174,7 +183,7 @@ class Passage:
             if self.left == 0:
                 self.last = _ENDED
             if self.status:
-                exchange.adopt(self.status, self.left if self.left <= 0 else self.left - _END)
+                exchange.adopt(self.status, self.left if self.left <= 0 else self.left - END)
                 self.left = _NO_LENGTH
             self.reply = Reply(exchange, self.server_send, self.shell, self.scope)
             self.forward = self.reply.send

@@ -11,6 +11,7 @@ from tracegate.adapters.asgi_outbox import Outbox
 from tracegate.adapters.asgi_scope import record
 from tracegate.adapters.asgi_wait import until_done
 from tracegate.adapters.cancellation import is_cancellation
+from tracegate.adapters.counting import count_reply
 from tracegate.core.reply import Signal, Start, State
 from tracegate.errors import ReplyAbortedError, ReplyError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from tracegate.adapters.asgi_scope import Message, Scope, Send, Shell
     from tracegate.core.exchange import Exchange
+    from tracegate.core.head import Headers
     from tracegate.core.reply import Part
 
 __all__ = ["Reply"]
@@ -52,7 +54,8 @@ class Reply:
         self._start_type = f"{prefix}.start"
         self._body = f"{prefix}.body"
         self._start: Message = {}
-        self._outbox = Outbox(self._deliver)
+        self._outbox = Outbox(self._deliver if shell.tally_of is None else self._deliver_counted)
+        self._counted: object = None
         self._timer: asyncio.TimerHandle | None = None
         self._expiry: asyncio.Task[None] | None = None
 
@@ -195,6 +198,17 @@ class Reply:
             if message["type"] == self._start_type:
                 self.exchange.reopen()
             raise
+
+    async def _deliver_counted(self, message: Message) -> None:
+        await self._deliver(message)
+        if message["type"] == self._start_type:
+            self.count(message["headers"])
+
+    def count(self, headers: Headers) -> None:
+        """Count a head that the server took, where traffic is counted and the client was not known to have left."""
+        exchange, tally_of = self.exchange, self._shell.tally_of
+        if tally_of is not None and not exchange.gone:
+            self._counted = count_reply(tally_of(exchange.headers), exchange, headers)
 
     async def flush(self) -> None:
         """Record what happened, and send what leaves now."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tracegate.core.head import Headers
     from tracegate.core.terms import Terms
     from tracegate.core.trace import Trace
-    from tracegate.runtime import Runtime
+    from tracegate.runtime import Runtime, Tally
 
 __all__ = [
     "DENIAL",
@@ -63,14 +63,16 @@ class Shell:
         runtime: Policy, clock, mint and sink.
         terms: What all its exchanges share.
         route_of: Returns the template of the route that a scope matches, or None; for events only.
-        accept: Returns the trace of a usual request, else None.
+        usual: Returns the trace of a usual request, else None; and the class of what its messages pass through.
+        tally_of: Finds where the traffic of a request's tenant is counted; None: nowhere.
     """
 
     app: Application
     runtime: Runtime
     terms: Terms
     route_of: Callable[[Scope], str | None] | None
-    accept: Callable[[Headers], Trace | None]
+    usual: tuple[Callable[[Headers], Trace | None], Any]
+    tally_of: Callable[[Headers], Tally] | None = None
 
 
 async def admit(shell: Shell, scope: Scope, headers: Headers, receive: Receive, send: Send) -> Trace | None:
@@ -115,6 +117,8 @@ async def _refuse(  # noqa: PLR0913, PLR0917 - ASGI's three, and what was decide
         shell.terms, refused, scope.get("method", "GET"), headers, scope.get("path", "")
     )
     await send({"type": f"{prefix}.start", "status": status, "headers": lines})
+    if shell.tally_of is not None:
+        shell.tally_of(headers).traced()
     await send({"type": f"{prefix}.body", "body": body, "more_body": False})
 
 

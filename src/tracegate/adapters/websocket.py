@@ -73,6 +73,7 @@ class _Handshake:
             self.open = False
             self._exchange.reopen()
             raise
+        self._reply.count(lines)
 
     async def _close(self, message: Message) -> None:
         if self._exchange.state is not State.OPEN:

@@ -14,6 +14,7 @@ from tracegate.adapters.wsgi_bridge import SCOPE, outer_exchange
 from tracegate.adapters.wsgi_environ import HINTS, MARK, admitted, decide, keys_of, lines_of, method_of, path_of
 from tracegate.adapters.wsgi_head import PlainHeads, native_lines, status_line
 from tracegate.adapters.wsgi_passage import Passage
+from tracegate.adapters.wsgi_traffic import count_refusal, counted_passages, tallies_of
 from tracegate.context import binding
 from tracegate.core.admission import refusal_reply
 from tracegate.core.gate import Refused
@@ -64,8 +65,10 @@ class TraceGate:
         self.route_of = route_of
         self.keys = keys_of(self.header)
         self.plain_heads = PlainHeads(self.terms)
-        self._key = self.keys[0][0]
-        self._accept = self.terms.gate.accept_value
+        traffic = self.runtime.traffic
+        self.tally_of = None if traffic is None else tallies_of(traffic, self.runtime.policy)
+        passage = Passage if self.tally_of is None else counted_passages(self.tally_of)
+        self._usual = self.keys[0][0], self.terms.gate.accept_value, passage
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the application has
         """Return the application's attribute: the gate still looks like the application."""
@@ -81,18 +84,20 @@ class TraceGate:
         outer = outer_exchange(found, environ) if found is not None or SCOPE in environ else None
         if outer is not None:
             return self.app(admitted(environ, outer), start_response)
-        trace, value = None, environ.get(self._key)
+        key, accept, new = self._usual  # at once: on a class with __getattr__ each attribute is a slow one
+        trace, value = None, environ.get(key)
         if type(value) is str and value.isascii() and _TRACEPARENT not in environ:
-            trace = self._accept(value.encode())
+            trace = accept(value.encode())
         if trace is None:
             decision = decide(self, environ)
             if isinstance(decision, Refused):
                 lines = lines_of(environ, self.keys)
                 status, headers, body = refusal_reply(self.terms, decision, method_of(environ), lines, path_of(environ))
                 start_response(status_line(status), native_lines(headers))
+                count_refusal(self.tally_of, environ)
                 return [body]
             trace = decision
-        passage = Passage(trace, self, environ, start_response)
+        passage = new(trace, self, environ, start_response)
         inner = admitted(environ, passage)
         if HINTS in environ:
             inner[HINTS] = passage.hint

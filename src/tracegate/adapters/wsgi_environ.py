@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracegate.core.head import Headers
     from tracegate.core.terms import Terms
     from tracegate.core.trace import Trace
-    from tracegate.runtime import Runtime
+    from tracegate.runtime import Runtime, Tally
 
 __all__ = [
     "HINTS",
@@ -28,6 +28,7 @@ __all__ = [
     "admitted",
     "decide",
     "exchange_of",
+    "key_of",
     "keys_of",
     "lines_of",
     "method_of",
@@ -59,11 +60,12 @@ class Shell(Protocol):
     header: str
     keys: Keys
     plain_heads: PlainHeads
+    tally_of: Callable[[Environ], Tally] | None
 
 
 def keys_of(header: str) -> Keys:
     """Return the keys of the header lines on which the gate and its own replies depend; first the trace header's."""
-    return tuple((_key_of(name), name.lower().encode("ascii")) for name in (header, *_READ))
+    return tuple((key_of(name), name.lower().encode("ascii")) for name in (header, *_READ))
 
 
 def lines_of(environ: Environ, keys: Keys) -> Headers:
@@ -111,7 +113,7 @@ def record(shell: Shell, environ: Environ, events: Iterable[Event]) -> None:
     """Give *events* to the runtime, with the route and the tenant of their request; wait as a refusal does (F3)."""
     route = shell.runtime.route(shell.route_of, environ)
     name = shell.runtime.policy.tenant_header
-    tenant = None if name is None else environ.get(_key_of(name))
+    tenant = None if name is None else environ.get(key_of(name))
     pending = shell.runtime.record(events, route=route, tenant=tenant)
     if pending is not None:
         from concurrent.futures import wait  # noqa: PLC0415 - who made this has loaded it
@@ -125,7 +127,8 @@ def _raw_path_of(environ: Environ) -> bytes | None:
     return _bytes_of(target).partition(b"?")[0] if target else None
 
 
-def _key_of(name: str) -> str:
+def key_of(name: str) -> str:
+    """Return where an environ keeps the value of the header *name*."""
     return f"HTTP_{name.upper().replace('-', '_')}"
 
 

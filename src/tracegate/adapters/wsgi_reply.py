@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tracegate.adapters.cancellation import is_cancellation
+from tracegate.adapters.counting import count_reply
 from tracegate.adapters.wsgi_environ import HINTS, Environ, Shell, exchange_of, record
 from tracegate.adapters.wsgi_head import NativeHeaders, byte_lines, native_lines, status_line, status_of
 from tracegate.context import binding
@@ -59,6 +60,7 @@ class Reply(msgspec.Struct, eq=False):
     _sent: bool = False  # the head is on the wire
     _ended: bool = False
     _scope: Binding | None = None  # that the application's generator holds from step to step
+    _counted: object = None
     _error: BaseException | None = None  # leaves from __next__ after the last byte
 
     @property
@@ -288,11 +290,14 @@ class Reply(msgspec.Struct, eq=False):
         if self._head is None:
             return
         (status, lines), self._head = self._head, None
-        self._told = True
+        is_first, self._told = not self._told, True
         if exc_info is None:
             self._write = self.start_response(status, lines)
         else:
             self._write = self.start_response(status, lines, exc_info)
+        tally_of = self.shell.tally_of
+        if tally_of is not None and is_first and not self.exchange.gone:
+            self._counted = count_reply(tally_of(self.environ), self.exchange, byte_lines(lines))
 
     def _take_back(self) -> None:
         """Begin anew: nothing of the reply has left."""

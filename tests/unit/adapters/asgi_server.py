@@ -9,6 +9,7 @@ from typing import Any, TypeAlias, TypeVar
 import trio
 
 from tests.unit.fakes import OTHER, OWN, CountingMint, SteppingClock
+from tracegate.adapters.asgi_passage import Passage
 from tracegate.adapters.asgi_scope import Shell
 from tracegate.core.events import Event
 from tracegate.core.policy import Policy
@@ -125,7 +126,7 @@ def shell_of(
     events: list[Event] = []
     runtime = Runtime(policy, sink=events.append, clock=SteppingClock(), mint=CountingMint(), strict=True)
     terms = runtime.terms(b"x-trace-id")
-    return Shell(app, runtime, terms, route_of, terms.gate.accept), events
+    return Shell(app, runtime, terms, route_of, (terms.gate.accept, Passage)), events
 
 
 async def turns(count: int = 20) -> None:
