@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import signal
 import sys
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,22 +13,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tracegate.errors import ConfigurationError, StoreError
-from tracegate.ops.deploy_gate import LONGEST_OVERRIDE, judge
+from tracegate.ops.deploy_gate import LONGEST_OVERRIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
+    from types import FrameType
 
     from sqlalchemy import Engine
+
+    from tracegate.ops.gate_watch import Seen
 
 __all__ = ["add_to"]
 
 _VARIABLE = "TRACEGATE_STORE_URL"
 _LONGEST_TEXT: Final = 500
 _MOST_DIGITS: Final = 9
+_SHORTEST_SECONDS: Final = 0.1
+_LONGEST_SECONDS: Final = 86_400
 _LONGEST_HOURS: Final = LONGEST_OVERRIDE / timedelta(hours=1)
 _STATUS_BY_STATE: Final[Mapping[str, int]] = {"open": 0, "locked": 1, "inconclusive": 3}
 
 _CHECK = "leave with 0 only where the gate is open: 1 locked, 3 inconclusive"
+_WATCH = "say how the gate stands, and again whenever that changes; leave as `check` would after the last verdict"
 _REPLIES = "how many replies must have been seen (1). They are not counted yet: only 0, which leaves traffic unjudged,"
 _UNLOCK_TRACE = "a trace of the incident, as the verdict names it"
 
@@ -38,6 +45,10 @@ def add_to(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None: 
     steps = parser.add_subparsers(title="steps", required=True, metavar="STEP")
     _add_step(steps, "status", _status, "say how the gate stands")
     _add_step(steps, "check", _check, _CHECK)
+    watch = _add_step(steps, "watch", _watch, _WATCH, formats=("text", "json"))
+    watch.add_argument("--interval", type=_seconds, default=5.0, metavar="SECONDS", help="ask so often (%(default)g)")
+    watch.add_argument("--until", choices=("open", "locked"), help="leave with the first verdict of this kind")
+    watch.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="leave after so long, whatever the verdict")
     _add_action(steps, "lock", "close the gate by hand")
     unlock = _add_action(steps, "unlock", "say that what locks the gate is dealt with")
     unlock.add_argument("--incident", type=_text, required=True, help="which one is dealt with")
@@ -62,13 +73,15 @@ def _add_step(
     name: str,
     step: Callable[[argparse.Namespace], int],
     says: str,
+    *,
+    formats: tuple[str, ...] = ("text", "json", "junit", "sarif"),
 ) -> argparse.ArgumentParser:
     parser = steps.add_parser(name, help=says, description=says)
     parser.add_argument("--service", type=_text, required=True, help="its name in events")
     parser.add_argument("--url", help=f"sqlite:///path or postgresql://…; else {_VARIABLE} of the environment")
     parser.add_argument("--spool", type=Path, metavar="DIRECTORY", help="where its events wait while the store is away")
     parser.add_argument("--min-replies", type=_count, default=1, metavar="N", help=f"{_REPLIES} can open the gate")
-    parser.add_argument("--format", choices=("text", "json", "junit", "sarif"), default="text")
+    parser.add_argument("--format", choices=formats, default="text")
     parser.set_defaults(run=_run, step=step, kind=name, parser=parser)
     return parser
 
@@ -93,7 +106,8 @@ def _run(chosen: argparse.Namespace) -> int:
         print(f'{error.name} is not installed; run: pip install "tracegate-http[store]"', file=sys.stderr)
     except StoreError as error:
         print(error, file=sys.stderr)
-    return {"check": _STATUS_BY_STATE["inconclusive"], "status": 0}.get(chosen.kind, 1)
+    unknown = _STATUS_BY_STATE["inconclusive"]
+    return {"check": unknown, "watch": unknown, "status": 0}.get(chosen.kind, 1)
 
 
 def _status(chosen: argparse.Namespace) -> int:
@@ -128,18 +142,64 @@ def _act(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _watch(chosen: argparse.Namespace) -> int:
+    """Tell each change, until it is time to leave or somebody says so."""
+    state = "inconclusive"
+    with _ended_by_signals():
+        try:
+            from tracegate.ops.gate_watch import tell, watch  # noqa: PLC0415 - same
+
+            with _asking(chosen) as ask:
+                for seen in watch(
+                    ask, interval_seconds=chosen.interval, until=chosen.until, timeout_seconds=chosen.timeout
+                ):
+                    state = seen.verdict.state
+                    print(tell(chosen.service, seen, chosen.format), flush=True)
+        except KeyboardInterrupt:
+            pass
+        except BrokenPipeError:  # nobody reads on; what is left in the buffer must not fail again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _STATUS_BY_STATE[state]
+
+
+@contextmanager
+def _ended_by_signals() -> Generator[None]:
+    """Raise KeyboardInterrupt at the first SIGINT or SIGTERM; leave undisturbed what is done after it."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each in before:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
 def _tell(chosen: argparse.Namespace) -> str:
     """Print the verdict, and return its state."""
-    from tracegate.ops.evidence import collect  # noqa: PLC0415 - same
     from tracegate.ops.gate_report import render  # noqa: PLC0415 - same
+
+    with _asking(chosen) as ask:
+        verdict, found = ask()
+    print(render(chosen.service, verdict, found, chosen.format))
+    return verdict.state
+
+
+@contextmanager
+def _asking(chosen: argparse.Namespace) -> Generator[Callable[[], Seen]]:
+    """Give what asks for the verdict, as often as wanted, of one opened store."""
+    from tracegate.ops.gate_watch import look  # noqa: PLC0415 - same
     from tracegate.sinks.spool import Spool  # noqa: PLC0415 - same
 
     spool = None if chosen.spool is None else Spool(chosen.spool)
     with _opened(chosen) as engine:
-        found = collect(engine, chosen.service, spool=spool, min_replies=chosen.min_replies)
-    verdict = judge(found.evidence)
-    print(render(chosen.service, verdict, found, chosen.format))
-    return verdict.state
+        yield lambda: look(engine, chosen.service, spool=spool, min_replies=chosen.min_replies)
 
 
 @contextmanager
@@ -180,3 +240,15 @@ def _hours(value: str) -> float:
     if not 0 < hours <= _LONGEST_HOURS:
         raise argparse.ArgumentTypeError(f"{value!r} is not a number of hours above 0, up to {_LONGEST_HOURS:g}")
     return hours
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = math.nan
+    if not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{value!r} is not a number of seconds from {_SHORTEST_SECONDS:g} to {_LONGEST_SECONDS}"
+        )
+    return seconds

@@ -169,6 +169,10 @@ def test_nothing_of_a_route_acts_on_a_terminal(url: str, capsys: pytest.CaptureF
         ["check", "--service", "a", "--format", "yaml"],
         ["check", "--service", "a", "--url", "mysql://ada:geheim@host/x"],
         ["check", "--service", "a"],
+        ["watch", "--service", "a", "--format", "junit"],
+        ["watch", "--service", "a", "--until", "inconclusive"],
+        *(["watch", "--service", "a", "--interval", seconds] for seconds in ("0", "-1", "nan", "inf", "86401", "x")),
+        ["watch", "--service", "a", "--timeout", "0"],
         ["lock", "--service", "a"],
         ["init", "--service", "a"],
         ["unlock", "--service", "a", "--actor", "b", "--incident", "I"],
@@ -205,7 +209,7 @@ def test_an_action_that_the_store_does_not_take_leaves_with_1(
     assert printed.err == "the event store did not do it: its file cannot be opened (SQLITE_CANTOPEN)\n"
 
 
-@pytest.mark.parametrize(("step", "status"), [("check", 3), ("status", 0), ("lock", 1)])
+@pytest.mark.parametrize(("step", "status"), [("check", 3), ("watch", 3), ("status", 0), ("lock", 1)])
 def test_without_sqlalchemy_nobody_knows(
     step: str, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +217,7 @@ def test_without_sqlalchemy_nobody_knows(
     real = builtins.__import__
 
     def without(name: str, *rest: Any) -> Any:  # noqa: ANN401 - as the built-in
-        if name.startswith(("tracegate.ops.evidence", "tracegate.ops.gate_actions")):
+        if name.startswith(("tracegate.ops.gate_watch", "tracegate.ops.gate_actions")):
             raise ModuleNotFoundError("No module named 'sqlalchemy'", name="sqlalchemy")
         return real(name, *rest)
 
