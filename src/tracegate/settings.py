@@ -19,10 +19,11 @@ from tracegate.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["load_policy", "policy_from"]
+__all__ = ["load_audit_key", "load_policy", "policy_from"]
 
 _PREFIX = "TRACEGATE_"
 _CONFIG = "TRACEGATE_CONFIG"
+_AUDIT_KEY = "TRACEGATE_AUDIT_KEY"
 _CODE_ONLY = frozenset(("shape_error",))
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
@@ -44,9 +45,21 @@ def load_policy(environ: Mapping[str, str] | None = None) -> Policy:
     overridden = {name.removeprefix(_PREFIX).lower(): name for name in environ if name.startswith(_PREFIX)}
     values = {setting: pair for setting, pair in values.items() if pair[0] not in overridden}
     for name, variable in overridden.items():
-        if variable != _CONFIG:
+        if variable not in (_CONFIG, _AUDIT_KEY):
             values[variable] = (name, environ[variable])
     return _policy(values, faults)
+
+
+def load_audit_key(environ: Mapping[str, str] | None = None) -> bytes | None:
+    """Return the secret of the audit log, of ``TRACEGATE_AUDIT_KEY``; None where it is not set.
+
+    No setting of the policy, and in no file: nothing that prints a policy can print it.
+
+    Args:
+        environ: Instead of ``os.environ``.
+    """
+    environ = os.environ if environ is None else environ
+    return environ[_AUDIT_KEY].encode("utf-8", "surrogateescape") if _AUDIT_KEY in environ else None
 
 
 def policy_from(table: Mapping[str, object]) -> Policy:

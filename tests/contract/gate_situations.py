@@ -18,9 +18,10 @@ from tests.contract.stores import an_event
 from tracegate.core.events import Event
 from tracegate.ops.gate_actions import Wish, act
 from tracegate.sinks.spool import Spool
+from tracegate.store.audit_gate import AuditedAction, append_audited_action
 from tracegate.store.engine import is_postgresql, writing
 from tracegate.store.events import EventStore
-from tracegate.store.gate import ActionKind, ActionRow, append_action
+from tracegate.store.gate import ActionKind, ActionRow
 from tracegate.store.upgrade import downgrade
 
 STATUS = {"open": 0, "locked": 1, "inconclusive": 3}
@@ -77,7 +78,8 @@ def done(kind: ActionKind, *, ago: timedelta = timedelta(minutes=1), **says: Any
         if "lasts" in says:
             says["until"] = at + says.pop("lasts")
         with writing(stage.engine) as connection:
-            append_action(connection, "orders", ActionRow(kind, at, actor="ana", **says))
+            action = ActionRow(kind, at, actor="ana", **says)
+            append_audited_action(connection, AuditedAction(service="orders", action=action, trace_id=TRACE))
 
     return setup
 

@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tracegate.errors import StoreError
+from tracegate.ops.audit_key import audit_key
 from tracegate.ops.deploy_gate import Action, Cause, Doubt, Evidence
+from tracegate.store.audit_gate import chain_faults
 from tracegate.store.doctor import examine
 from tracegate.store.engine import reading
 from tracegate.store.gate import has_events, read_actions, read_causes, store_time
@@ -67,7 +69,7 @@ def collect(engine: Engine, service: str, *, spool: Spool | None = None, min_rep
     if any(detail for doubt, detail in doubts if doubt in _NEVER_ASKED):
         return _found(Evidence(datetime.now(UTC)), doubts)
     try:
-        return _read(engine, service, doubts)
+        return _read(engine, service, [*doubts, *_of_chain(engine, service)])
     except StoreError as error:
         return _found(Evidence(datetime.now(UTC)), [(Doubt.STORE_UNREACHABLE, error.reason), *doubts])
 
@@ -98,10 +100,16 @@ def _found(known: Evidence, doubts: Iterable[tuple[Doubt, str]]) -> Found:
 
 
 def _of_store(engine: Engine) -> Iterator[tuple[Doubt, str]]:
-    """Yield what the doctor says against the store. The audit chain will be verified here, once it is written."""
+    """Yield what the doctor says against the store."""
     for finding in examine(engine):
         if finding.verdict == "fault" and finding.subject in _DOUBT_BY_SUBJECT:
             yield _DOUBT_BY_SUBJECT[finding.subject], finding.says
+
+
+def _of_chain(engine: Engine, service: str) -> Iterator[tuple[Doubt, str]]:
+    """Yield what the audit log says against the actions: one that is not in its chain was done by nobody."""
+    for says in chain_faults(engine, service, audit_key()):
+        yield Doubt.CHAIN_BROKEN, says
 
 
 def _of_spool(spool: Spool | None) -> Iterator[tuple[Doubt, str]]:

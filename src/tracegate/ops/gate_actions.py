@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from tracegate.context import current_trace
 from tracegate.core.trace_id import FORMATS, parse_trace_id
 from tracegate.errors import StoreError
-from tracegate.ops.deploy_gate import LONGEST_OVERRIDE, Cause, unnamed
+from tracegate.ops.audit_key import audit_key
+from tracegate.ops.deploy_gate import LONGEST_OVERRIDE, Action, Cause, Evidence, judge, unnamed
+from tracegate.runtime import SystemMint
+from tracegate.store.audit_gate import AuditedAction, append_audited_action
 from tracegate.store.engine import writing
 from tracegate.store.events import EventQuery, EventStore
 from tracegate.store.gate import (
     LOCKING_KINDS,
     ActionRow,
-    append_action,
     begin_action,
     has_events,
     read_actions,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from tracegate.store.audit_hash import AuditKey
     from tracegate.store.gate import ActionKind
 
 __all__ = ["DEMANDS", "STILL_ARRIVES", "Wish", "act"]
@@ -72,14 +76,20 @@ class Wish:
     lasts: timedelta = LONGEST_OVERRIDE
 
 
-def act(engine: Engine, wish: Wish) -> tuple[str, ...]:
-    """Do it, in one transaction.
+def act(engine: Engine, wish: Wish, key: AuditKey | None = None) -> tuple[str, ...]:
+    """Do it, in one transaction with its row in the audit log.
+
+    Args:
+        engine: The store.
+        wish: What.
+        key: With which the audit log is kept; None: that of the environment, where there is one.
 
     Returns:
         Why it was not done, in English sentences. Empty: it is done, and durable.
 
     Raises:
-        StoreError: The store did not take it.
+        ConfigurationError: The audit log is kept with a key, and *key* is none or another one.
+        StoreError: The store did not take it, or the audit chain is damaged.
     """
     if lacking := tuple(
         f"the {wish.kind} does not say: {name}" for name in DEMANDS[wish.kind] if not _says(wish, name)
@@ -87,13 +97,17 @@ def act(engine: Engine, wish: Wish) -> tuple[str, ...]:
         return lacking
     if state(engine) != "current":
         raise StoreError("its tables are not those of this version; run: python -m tracegate store upgrade")
+    key = key or audit_key()
     trace_is_known = wish.kind != "unlock" or _knows_trace(engine, wish)
     with writing(engine) as connection:
         at = begin_action(connection, wish.service)
         refusals = tuple(_refusals(connection, wish, at, trace_is_known=trace_is_known))
         if not refusals:
-            # The seam of the audit log: its row is written here, and its id handed on.
-            append_action(connection, wish.service, _row(wish, at))
+            action = _row(wish, at)
+            before, after = _standing(connection, wish.service, action)
+            trace = str(current_trace() or SystemMint().trace_id())
+            done = AuditedAction(service=wish.service, action=action, trace_id=trace, before=before, after=after)
+            append_audited_action(connection, done, key)
     return refusals
 
 
@@ -105,6 +119,19 @@ def _says(wish: Wish, name: str) -> bool:
 def _row(wish: Wish, at: datetime) -> ActionRow:
     until = at + min(wish.lasts, LONGEST_OVERRIDE) if wish.kind == "override" else None
     return ActionRow(wish.kind, at, until, wish.accepts, wish.actor, wish.incident, wish.trace_id, wish.reason)
+
+
+def _standing(connection: Connection, service: str, action: ActionRow) -> Iterator[dict[str, object]]:
+    """Yield how the gate stands before and after *action*, as far as its store says: doubts are not asked for."""
+    actions = read_actions(connection, service)
+    unlocked = next((done.at for done in reversed(actions) if done.kind == "unlock"), None)
+    rows = read_causes(connection, service, after=unlocked)
+    causes = tuple(
+        Cause(row.route or "", row.kind, row.trace_id, row.first, row.last, row.count) for row in rows if row.locks
+    )
+    for done in (actions, [*actions, action]):
+        verdict = judge(Evidence(action.at, causes, tuple(Action(*each[:7]) for each in done)))
+        yield {"state": verdict.state, "causes": [cause.name for cause in verdict.causes], "until": verdict.until}
 
 
 def _refusals(connection: Connection, wish: Wish, at: datetime, *, trace_is_known: bool) -> Iterator[str]:

@@ -71,6 +71,7 @@ class ActionRow(NamedTuple):
         incident: The incident that an unlock names.
         trace_id: The trace that an unlock names.
         reason: Why.
+        audit_id: Its row in the audit log.
     """
 
     kind: ActionKind
@@ -81,6 +82,7 @@ class ActionRow(NamedTuple):
     incident: str = ""
     trace_id: str = ""
     reason: str = ""
+    audit_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +113,6 @@ class CauseRow:
         return self.route is not None and self.mode == _LOCKING_MODE
 
 
-class _Says(msgspec.Struct, omit_defaults=True):
-    """What ``accepts_json`` holds where there is a reason, which the audit log will have; else it holds a list."""
-
-    accepts: tuple[str, ...] = ()
-    reason: str = ""
-
-
 def read_actions(connection: Connection, service: str) -> list[ActionRow]:
     """Return what was done to the gate of *service*, in order."""
     gate = deploy_gate.c
@@ -130,6 +125,8 @@ def read_actions(connection: Connection, service: str) -> list[ActionRow]:
             gate.actor,
             gate.incident_id,
             gate.trace_id,
+            gate.reason,
+            gate.audit_id,
         )
         .where(gate.service == storable(service))
         .order_by(gate.action_time, gate.id)
@@ -203,16 +200,15 @@ def begin_action(connection: Connection, service: str) -> datetime:
     return at
 
 
-def append_action(connection: Connection, service: str, action: ActionRow, *, audit_id: str = "") -> None:
+def append_action(connection: Connection, service: str, action: ActionRow, *, audit_id: str) -> None:
     """Append what was done, within a transaction of :func:`~tracegate.store.engine.writing`.
 
     Args:
         connection: On which :func:`begin_action` gave the action's time.
         service: Whose gate.
         action: What.
-        audit_id: The row of the audit log that the same transaction has written; empty while there is none.
+        audit_id: The row of the audit log that the same transaction has written.
     """
-    says = _Says(tuple(sorted(map(storable, action.accepts))), storable(action.reason))
     connection.execute(
         insert(deploy_gate).values(
             id=uuid.uuid4().hex,
@@ -220,23 +216,22 @@ def append_action(connection: Connection, service: str, action: ActionRow, *, au
             action=action.kind,
             action_time=action.at,
             until_time=action.until,
-            accepts_json=msgspec.json.encode(says if says.reason else says.accepts).decode(),
+            accepts_json=msgspec.json.encode(sorted(map(storable, action.accepts))).decode(),
             actor=storable(action.actor),
             incident_id=storable(action.incident) or None,
             trace_id=storable(action.trace_id) or None,
+            reason=storable(action.reason) or None,
             audit_id=audit_id,
         )
     )
 
 
-def _action(kind: ActionKind, at: datetime, until: datetime | None, says: str, *texts: str | None) -> ActionRow:
-    actor, incident, trace_id = (restored(each or "") for each in texts)
+def _action(kind: ActionKind, at: datetime, until: datetime | None, accepts: str, *texts: str | None) -> ActionRow:
     try:
-        said = msgspec.json.decode(says, type=_Says) if says.startswith("{") else _Says(_NAMES.decode(says))
+        names = _NAMES.decode(accepts)
     except msgspec.DecodeError:
         raise StoreError("an action on the gate cannot be read: who wrote it?") from None
-    accepts = frozenset(restored(name) for name in said.accepts)
-    return ActionRow(kind, at, until, accepts, actor, incident, trace_id, restored(said.reason))
+    return ActionRow(kind, at, until, frozenset(map(restored, names)), *(restored(text or "") for text in texts))
 
 
 def _trace_of(connection: Connection, of_service: ColumnElement[bool], group: tuple[Any, ...]) -> str:

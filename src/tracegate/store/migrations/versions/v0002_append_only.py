@@ -57,7 +57,7 @@ BEGIN
     END IF;
     RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
 END $$
-"""  # noqa: S608 - names of ours
+"""
 
 _PREFIX_ON_POSTGRESQL = (
     """
@@ -72,8 +72,10 @@ BEGIN
     RETURN NULL;
 END $$
 """,
-    "CREATE TRIGGER tb_audit_log_only_prefix AFTER DELETE ON tb_audit_log REFERENCING OLD TABLE AS gone"
-    " FOR EACH STATEMENT EXECUTE FUNCTION tracegate_only_prefix()",
+    """
+CREATE TRIGGER tb_audit_log_only_prefix AFTER DELETE ON tb_audit_log REFERENCING OLD TABLE AS gone
+FOR EACH STATEMENT EXECUTE FUNCTION tracegate_only_prefix()
+""",
 )
 
 
