@@ -123,11 +123,13 @@ class _Tally:
 
     __slots__ = ("_requests", "_seen", "_streams", "_traced", "_untraced", "ended", "request", "traced", "untraced")
 
-    def __init__(self, request: Callable[[], object] | None) -> None:
+    request: Callable[..., object]
+    traced: Callable[..., object]
+    untraced: Callable[..., object]
+
+    def __init__(self) -> None:
         self._requests, self._traced, self._untraced = _Counter(), _Counter(), _Counter()
-        self.request: Callable[[], object] = request or self._requests.add
-        self.traced: Callable[[], object] = self._traced.add
-        self.untraced: Callable[[], object] = self._untraced.add
+        self.request, self.traced, self.untraced = self._requests.add, self._traced.add, self._untraced.add
         self.ended: deque[int] = deque()  # events of streams that nobody keeps any more
         self._streams: deque[ref[_Stream]] = deque()
         self._seen = (0, 0, 0)
@@ -227,7 +229,7 @@ class Traffic:
             tally.request = self._first_request(tally)
 
     def _new(self) -> _Tally:
-        tally = _Tally(None)
+        tally = _Tally()
         if not self._started:
             tally.request = self._first_request(tally)
         return tally
