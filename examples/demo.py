@@ -1,6 +1,7 @@
 """What does tracegate change? Two real services under real servers, asked the same questions bare and gated.
 
-Run: ``make demo``, or ``python -m examples.demo``. Leaves nothing behind; exits with 1 if a gated reply lacks its id.
+It ends with what was kept of that, and with what a pipeline hears. Run: ``make demo``, or ``python -m examples.demo``.
+Leaves nothing behind; exits with 1 if a gated reply lacks its id, or if the deploy gate is not locked.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from examples.demo_store import StoreShown, inherited
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 GOOD = "0b2f7a1e-5c1d-4c57-9e3a-7f1d2c9b8a60"
 OTHER = "7d9e4f10-11aa-4b6c-8f2d-3c5b6a798801"
 READY_SECONDS = 30
+WIDTHS = (21, 20, 35)
+"""Of the columns: a line fits on 80."""
 
 
 @dataclass(frozen=True)
@@ -64,30 +69,33 @@ QUESTIONS = (
     Question("an id that is none", "/orders/7", (("X-Trace-Id", "<script>alert(1)</script>"),)),
     Question("two different ids", "/orders/7", (("X-Trace-Id", GOOD), ("X-Trace-Id", OTHER))),
     Question("a probe without an id", "/healthz", ()),
-    Question("an order that does not exist", "/orders/404"),
-    Question("a path that does not exist", "/nowhere"),
-    Question("a handler that forges the id", "/forged"),
-    Question("a handler that crashes", "/crash"),
-    Question("a stream of tokens", "/tokens"),
-    Question("a stream that crashes midway", "/tokens?fail_after=2"),
+    Question("an unknown order", "/orders/404"),
+    Question("an unknown path", "/nowhere"),
+    Question("a forged reply", "/forged"),
+    Question("a crash", "/crash"),
+    Question("a stream", "/tokens"),
+    Question("a stream that breaks", "/tokens?fail_after=2"),
 )
 
 
 def main() -> int:
-    """Run the demonstration; return 0 if every gated reply, error JSON and event carried its id."""
+    """Run it; return 0 if every gated reply, error JSON and event carried its id, and the deploy gate locked."""
     missing = 0
     with tempfile.TemporaryDirectory() as folder:
+        store = StoreShown(Path(folder))
         for title, servers in (
             ("FastAPI under uvicorn", (_uvicorn("bare:fastapi_app"), _uvicorn("fastapi_service:app"))),
             ("Flask under gunicorn", (_gunicorn("bare:flask_app"), _gunicorn("flask_service:app"))),
         ):
-            with _running(servers[0], folder) as (bare, _), _running(servers[1], folder) as (gated, log):
+            with _running(servers[0], folder, {}) as bare, _running(servers[1], folder, store.settings) as gated:
                 rows = [(question, _ask(bare, question), _ask(gated, question)) for question in QUESTIONS]
             _print_table(title, rows)
             missing += sum(not is_traced(answer) for _, _, answer in rows)
-            _print_events(log)
+        print(LEGEND)
+        store.print_events()
+        locked = store.print_gate()
     print(f"\nreplies, error bodies or events of the gated services without their trace id: {missing}")
-    return 1 if missing else 0
+    return 1 if missing or not locked else 0
 
 
 # Servers.
@@ -105,24 +113,23 @@ def _gunicorn(application: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], folder: str) -> Iterator[tuple[str, Path]]:
-    """Start a server on a free loopback port; yield its address and its log, and stop it."""
+def _running(command: list[str], folder: str, settings: Mapping[str, str]) -> Iterator[str]:
+    """Start a server on a free loopback port; yield its address, and stop it."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     log = Path(folder, f"{port}.log")
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("TRACEGATE_")}
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [part.format(port=port) for part in command],
             stdout=stream,
             stderr=stream,
-            env=environment,
+            env={**inherited(), **settings},
             cwd=Path(__file__).parent.parent,
             start_new_session=True,
         )
     try:
         _wait_for(port, process, log)
-        yield f"http://127.0.0.1:{port}", log
+        yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
@@ -182,51 +189,44 @@ def is_traced(answer: Answer) -> bool:
 
 
 def _print_table(title: str, rows: list[tuple[Question, Answer, Answer]]) -> None:
-    heads = ("the client sends", "the bare framework answers", "with tracegate")
+    heads = (title, "bare", "with tracegate")
     cells = [heads, *((question.words, _told(bare), _told(gated)) for question, bare, gated in rows)]
-    first, second, third = (max(len(row[column]) for row in cells) for column in range(3))
+    first, second, _ = WIDTHS
     good, plain = ("\033[32m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    print(f"\n{title}\n")
+    print()
     for words, bare, gated in cells:
-        shown = gated if words == heads[0] else f"{good}{gated}{plain}"
-        print(f"  {words:{first}}  {bare:{second}}  {shown}".rstrip())
-        if words == heads[0]:
-            print(f"  {'-' * first}  {'-' * second}  {'-' * third}")
+        shown = gated if words == title else f"{good}{gated}{plain}"
+        print(f"{words:{first}}  {bare:{second}}  {shown}".rstrip())
+        if words == title:
+            print("  ".join("-" * width for width in WIDTHS))
 
 
 def _told(answer: Answer) -> str:
-    """Return an answer in a few words: what it says, and where its trace id stands."""
+    """Return an answer in a few words: what it says, and whose id it carries."""
     if answer.media == "text/event-stream":
         marked = sum(marked for _, marked in answer.events)
-        end = "" if answer.whole else ", cut off"
-        return f"{answer.status} {_where(answer)}, in {marked} of {len(answer.events)} events{end}"
-    said = "" if answer.status < 400 else f" {answer.media.removeprefix('text/')}"
-    if said and answer.media == "application/json":
+        end = "" if answer.whole else ", cut"
+        return f"{answer.status} {_whose(answer)}, {marked}/{len(answer.events)}{end}"
+    said = ""
+    if answer.status >= 400 and answer.media == "application/json":
         members = json.loads(answer.body)
-        said = " " + " ".join(members.get("details", [])[:1] or [members.get("error_code", "json")])
-    return f"{answer.status}{said} {_where(answer)}"
+        said = " " + " ".join(members.get("details", [])[:1] or [members.get("error_code", "")])
+    return f"{answer.status}{said.rstrip()} {_whose(answer)}"
 
 
-def _where(answer: Answer) -> str:
+def _whose(answer: Answer) -> str:
     if len(answer.ids) != 1:
-        return f"({len(answer.ids) or 'no'} trace id{'s' * (len(answer.ids) > 1)})"
+        return f"{len(answer.ids) or 'no'} id{'s' * (len(answer.ids) > 1)}"
     if answer.ids[0] == FORGED:
-        return "(FORGED trace id)"
-    whose = "yours" if answer.ids[0] in (GOOD, OTHER) else "a new one"
-    in_body = answer.status >= 400 and answer.media == "application/json" and answer.ids[0].encode() in answer.body
-    return f"(trace id: {whose}, in header{' and body' if in_body else ''})"
+        return "FORGED id"
+    return "your id" if answer.ids[0] in (GOOD, OTHER) else "new id"
 
+
+LEGEND = """
+new id    made by the gate: the request named none, or none that it can take
+3/3, cut  so many events of the stream carry the id; it does not end as if whole"""
 
 FORGED = "deadbeef-0000-4000-8000-000000000000"
-
-
-def _print_events(log: Path) -> None:
-    """Print the events that the gated service logged, in short."""
-    print("\n  the events that it recorded:\n")
-    for line in log.read_text().splitlines():
-        with contextlib.suppress(ValueError):
-            event = json.loads(line[line.index("{") :])
-            print(f"  {event['kind']:24}{event['trace_id']}  {event['route'] or '-':22}{event['message'][:56]}")
 
 
 if __name__ == "__main__":

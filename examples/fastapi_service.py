@@ -1,5 +1,6 @@
 """A FastAPI service with a trace id on every reply. Run: ``uvicorn examples.fastapi_service:app``."""
 
+import os
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, FastAPI, HTTPException, Response
@@ -55,4 +56,9 @@ async def healthz() -> dict[str, str]:
 
 app = FastAPI(title="orders")
 app.include_router(router)
-install(app, Policy(exempt_paths=("/healthz",), service="orders"))
+policy = Policy(
+    exempt_paths=("/healthz",),
+    service="orders",
+    store_url=os.environ.get("TRACEGATE_STORE_URL", ""),  # without one, events stand in the log only
+)
+install(app, policy)

@@ -1,5 +1,6 @@
 """A Flask service with a trace id on every reply. Run: ``gunicorn examples.flask_service:app``."""
 
+import os
 from collections.abc import Iterator
 
 from flask import Blueprint, Flask, Response, abort, jsonify, request
@@ -55,4 +56,9 @@ def healthz() -> Response:
 
 app = Flask(__name__)
 app.register_blueprint(routes)
-TraceGate(app, Policy(exempt_paths=("/healthz",), service="orders"))
+policy = Policy(
+    exempt_paths=("/healthz",),
+    service="orders",
+    store_url=os.environ.get("TRACEGATE_STORE_URL", ""),  # without one, events stand in the log only
+)
+TraceGate(app, policy)

@@ -2,27 +2,75 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+
+import pytest
 
 from examples.demo import QUESTIONS, Answer, is_traced
 
 ROOT = Path(__file__).parents[2]
+ID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
+CAUSES = ("missing_trace", "invalid_trace", "conflicting_trace")
+ROUTES = ("/orders/{number}", "/orders/<int:number>")
 
 
-def test_the_demonstration_shows_both_services_and_misses_no_id() -> None:
-    """Every question is answered by four real servers, and no gated answer lacks its id."""
+@pytest.mark.contract("E3", "F3", "H3")
+def test_the_demonstration_shows_the_answers_the_events_and_a_locked_gate() -> None:
+    """On a terminal of 80 columns; a setting of the person who runs it changes nothing."""
     run = subprocess.run(
-        [sys.executable, "-m", "examples.demo"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "examples.demo"],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "80", "TRACEGATE_MODE": "no such mode"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
-    assert run.returncode == 0, run.stdout + run.stderr
+    assert (run.returncode, run.stderr) == (0, ""), run.stdout + run.stderr
+    assert [line for line in run.stdout.splitlines() if len(line) > 80] == []
+    both_services_answer_every_question(run.stdout)
+    the_store_holds_the_events(run.stdout)
+    the_gate_is_locked(run.stdout)
+
+
+def both_services_answer_every_question(shown: str) -> None:
+    """By four real servers; what the bare ones lose, the gated ones have."""
+    lines = shown.splitlines()
     for question in QUESTIONS:
-        assert run.stdout.count(f"  {question.words} ") == 2
-    assert run.stdout.count("(no trace id)") >= 2 * 8
-    assert run.stdout.count("missing_trace_id") == 2
-    assert "without their trace id: 0" in run.stdout
+        assert sum(line.startswith(f"{question.words}  ") for line in lines) == 2
+    assert len(re.findall(r" no id  ", shown)) == 2 * 8
+    assert shown.count(" 409 missing_trace_id new id\n") == 2
+    assert shown.count(" 409 trace_overwrite_refused your id\n") == 2
+    assert shown.count(" 200 your id, 3/3, cut\n") == 2
+    assert "without their trace id: 0" in shown
+
+
+def the_store_holds_the_events(shown: str) -> None:
+    """One for each refusal and each broken stream, with its trace."""
+    part = shown.partition("the store now holds 10 events")[2].partition("\n\n")[0]
+    kinds = Counter(re.findall(rf"^(\w+) +{ID} ", part, flags=re.MULTILINE))
+
+    assert kinds == dict.fromkeys((*CAUSES, "trace_overwrite_refused", "stream_broken"), 2)
+
+
+def the_gate_is_locked(shown: str) -> None:
+    """What locked it, by the traces that stand in the list of events, and the status that a pipeline gets."""
+    events, _, gate = shown.partition("\n$ python -m tracegate gate check --service orders\n")
+    told = re.sub(r"\n {6}", " ", gate)
+
+    assert told.startswith("orders: locked\n")
+    for cause in CAUSES:
+        for route in ROUTES:
+            found = re.search(rf"  1 × {re.escape(route)}:{cause}, first trace ({ID})\n", told)
+            assert found is not None
+            assert f"{cause:23} {found[1]} " in events
+    assert "\nexit code 1: no\n" in gate
 
 
 def test_the_demonstration_would_notice_a_missing_id() -> None:
