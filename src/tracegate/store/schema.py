@@ -50,7 +50,9 @@ __all__ = [
     "audit_log",
     "data_retention_run",
     "deploy_gate",
+    "metric_rollup",
     "ops_event",
+    "reply_count",
     "stream_event",
     "stream_recording",
     "trace_key",
@@ -159,6 +161,30 @@ api_metric_hourly = Table(
     Column("metric_value", Double, nullable=False),  # a count, or a percentage
     Column("updated_at", UtcTime, nullable=False),
     UniqueConstraint("tenant_id", "hour_bucket_utc", "metric_key", name="uq_api_metric_hourly"),
+)
+
+reply_count = Table(
+    "tb_reply_count",
+    METADATA,
+    Column("minute_utc", UtcTime, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("tenant_id", Text, nullable=False),
+    Column("instance", Text, nullable=False),  # one process from its start to its end
+    Column("requests", BigInteger, nullable=False),
+    Column("replies", BigInteger, nullable=False),
+    Column("traced_replies", BigInteger, nullable=False),
+    Column("sse_events", BigInteger, nullable=False),
+    Column("flushed_at", UtcTime, nullable=False),  # by the store's own clock
+    PrimaryKeyConstraint("minute_utc", "service", "tenant_id", "instance", name="pk_reply_count"),
+    Index("ix_reply_count_flushed", "flushed_at"),
+    sqlite_with_rowid=False,
+)
+
+metric_rollup = Table(
+    "tb_metric_rollup",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("seen_until", UtcTime, nullable=False),  # what the store got before this is in tb_api_metric_hourly
 )
 
 audit_log = Table(

@@ -16,6 +16,7 @@ depends_on = None
 _TABLES = (
     "tb_ops_event", "tb_api_metric_hourly", "tb_audit_log", "tb_audit_head", "tb_audit_checkpoint",
     "tb_stream_recording", "tb_stream_event", "tb_deploy_gate", "tb_data_retention_run",
+    "tb_reply_count", "tb_metric_rollup",
 )  # fmt: skip
 
 
@@ -28,6 +29,7 @@ def upgrade() -> None:
     _streams()
     _deploy_gate()
     _data_retention_run()
+    _traffic()
 
 
 def downgrade() -> None:
@@ -198,3 +200,18 @@ def _data_retention_run() -> None:
         _time("ended_at", nullable=True),
         sa.Column("dropped_rows", sa.BigInteger()),
     )
+
+
+def _traffic() -> None:
+    op.create_table(
+        "tb_reply_count",
+        _time("minute_utc"),
+        *_texts("service", "tenant_id", "instance"),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("requests", "replies")),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("traced_replies", "sse_events")),
+        _time("flushed_at"),
+        sa.PrimaryKeyConstraint("minute_utc", "service", "tenant_id", "instance", name="pk_reply_count"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_reply_count_flushed", "tb_reply_count", ["flushed_at"])
+    op.create_table("tb_metric_rollup", sa.Column("id", sa.Text(), primary_key=True), _time("seen_until"))
