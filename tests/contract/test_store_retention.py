@@ -10,10 +10,14 @@ from sqlalchemy import Engine, text
 from tests.contract.stores import an_event
 from tracegate.core.events import Event
 from tracegate.errors import StoreError
+from tracegate.ops.deploy_gate import judge
+from tracegate.ops.evidence import collect
+from tracegate.store.audit_gate import AuditedAction, append_audited_action
 from tracegate.store.engine import is_postgresql, reading, writing
 from tracegate.store.events import EventQuery, EventStore
+from tracegate.store.gate import ActionRow
 from tracegate.store.retain import retain
-from tracegate.store.schema import data_retention_run, deploy_gate
+from tracegate.store.schema import data_retention_run
 
 TODAY = datetime.now(UTC).date()
 MIDNIGHT = datetime.combine(TODAY, time(), UTC)
@@ -26,6 +30,12 @@ def days_ago(days: int, **facts: object) -> list[Event]:
     end = start + timedelta(days=1) - MICROSECOND
     known = {"kind": "stream_broken", "detail": None, **facts}
     return [an_event(2 * abs(days), time=start, **known), an_event(2 * abs(days) + 1, time=end, **known)]
+
+
+def put(engine: Engine, service: str, action: ActionRow) -> None:
+    """Have an action in the store, past all checks."""
+    with writing(engine) as connection:
+        append_audited_action(connection, AuditedAction(service=service, action=action, trace_id="x"))
 
 
 @pytest.mark.contract("H1")
@@ -65,19 +75,36 @@ def test_an_event_that_locks_a_gate_stays_until_an_unlock(engine: Engine, store:
         retain(engine, TODAY)
     assert store.count(EventQuery()) == 4
 
-    row = {"id": "g", "service": "orders", "action": "lock", "accepts_json": "[]", "actor": "ada", "audit_id": "a"}
-    for number, (action, service, days) in enumerate(
-        [("lock", "orders", 0), ("unlock", "billing", 0), ("unlock", "orders", 36)]
-    ):
-        given = {"id": str(number), "action": action, "service": service}
-        with writing(engine) as connection:
-            connection.execute(
-                deploy_gate.insert().values(**{**row, **given}, action_time=MIDNIGHT - timedelta(days=days))
-            )
+    for kind, service, ago in (("lock", "orders", 0), ("unlock", "billing", 0), ("unlock", "orders", 36)):
+        put(engine, service, ActionRow(kind, datetime.now(UTC) - timedelta(days=ago)))
     with pytest.raises(StoreError, match="still lock"):
         retain(engine, TODAY)
-    with writing(engine) as connection:
-        connection.execute(deploy_gate.insert().values(**{**row, "action": "unlock"}, action_time=MIDNIGHT))
+    put(engine, "orders", ActionRow("unlock", datetime.now(UTC)))
+    assert retain(engine, TODAY) == 4
+
+
+@pytest.mark.contract("H3")
+def test_an_event_that_came_late_stays_although_an_unlock_is_newer_than_it(engine: Engine, store: EventStore) -> None:
+    """The gate goes by when the store got it: so does retention, and the gate stays locked."""
+    put(engine, "orders", ActionRow("unlock", datetime.now(UTC) - timedelta(minutes=1)))
+    store.append(days_ago(35, kind="missing_trace"))
+
+    with pytest.raises(StoreError, match="still lock the deploy gate of: orders"):
+        retain(engine, TODAY)
+    assert judge(collect(engine, "orders", min_replies=0).evidence).state == "locked"
+
+
+@pytest.mark.contract("H3")
+def test_what_the_newest_unlock_accepts_goes(engine: Engine, store: EventStore) -> None:
+    """It does not lock the gate, however often it comes; another cause of the same day does."""
+    accepts = frozenset(["/v1/orders/{order_id}:missing_trace"])
+    put(engine, "orders", ActionRow("unlock", datetime.now(UTC) - timedelta(minutes=1), accepts=accepts))
+    store.append([*days_ago(35, kind="missing_trace"), *days_ago(36, kind="missing_trace", route="/other")])
+
+    with pytest.raises(StoreError, match="still lock"):
+        retain(engine, TODAY)
+    both = accepts | {"/other:missing_trace"}
+    put(engine, "orders", ActionRow("unlock", datetime.now(UTC) - timedelta(seconds=30), accepts=both))
     assert retain(engine, TODAY) == 4
 
 
