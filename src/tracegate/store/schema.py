@@ -175,7 +175,8 @@ reply_count = Table(
     Column("traced_replies", BigInteger, nullable=False),
     Column("sse_events", BigInteger, nullable=False),
     Column("flushed_at", UtcTime, nullable=False),  # by the store's own clock
-    PrimaryKeyConstraint("minute_utc", "service", "tenant_id", "instance", name="pk_reply_count"),
+    PrimaryKeyConstraint("service", "minute_utc", "tenant_id", "instance", name="pk_reply_count"),
+    Index("ix_reply_count_minute", "minute_utc"),
     Index("ix_reply_count_flushed", "flushed_at"),
     sqlite_with_rowid=False,
 )

@@ -210,8 +210,9 @@ def _traffic() -> None:
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("requests", "replies")),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("traced_replies", "sse_events")),
         _time("flushed_at"),
-        sa.PrimaryKeyConstraint("minute_utc", "service", "tenant_id", "instance", name="pk_reply_count"),
+        sa.PrimaryKeyConstraint("service", "minute_utc", "tenant_id", "instance", name="pk_reply_count"),
         sqlite_with_rowid=False,
     )
+    op.create_index("ix_reply_count_minute", "tb_reply_count", ["minute_utc"])
     op.create_index("ix_reply_count_flushed", "tb_reply_count", ["flushed_at"])
     op.create_table("tb_metric_rollup", sa.Column("id", sa.Text(), primary_key=True), _time("seen_until"))
