@@ -6,7 +6,7 @@ import argparse
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from tracegate.cli import gate, mint, settings, store
+from tracegate.cli import audit, gate, mint, settings, store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"tracegate-http {version('tracegate-http')}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for verb in (settings, mint, store, gate):
+    for verb in (settings, mint, store, gate, audit):
         verb.add_to(verbs)
     chosen = parser.parse_args(arguments)
     status: int = chosen.run(chosen)

@@ -107,7 +107,11 @@ def chain_faults(engine: Engine, service: str, key: AuditKey | None = None) -> I
     """
     report = verify_chain(engine, OPERATIONS, Scan(key=key, newest=CHECKED_ROWS))
     if not report.passed:
-        yield f"the audit chain of the deploy gate: {report.failures[0]}"
+        found = report.failures[0]
+        needs_key = key is None and found.kind == "hash_key_unknown"
+        yield "the audit chain of the deploy gate: " + (
+            "it is kept with a key, not given here" if needs_key else str(found)
+        )
     with reading(engine) as connection:
         actions = read_actions(connection, service)
         audited = _audited(connection, service)
