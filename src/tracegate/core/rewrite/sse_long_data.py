@@ -42,6 +42,15 @@ def _split_at_blanks(data: bytes) -> list[bytes]:
     return _many_blanks.split(data)
 
 
+def _find_flaw(data: bytes, *, final: bool) -> int | None:
+    """Return where *data* is no UTF-8, or None; what may become a character is none only where it is *final*."""
+    try:
+        codecs.utf_8_decode(data, "strict", final)
+    except UnicodeDecodeError as flaw:
+        return flaw.start
+    return None
+
+
 @final
 class LongData:
     """Passes on one event in order: its data by :meth:`read`, what stands around the data by :meth:`pass_on`.
@@ -90,7 +99,7 @@ class LongData:
             if text and not self._may_be_object(text):
                 self.give_up()
             self._feed(text)
-            if self._is_closed:
+            if self._is_closed and not self._unfinished:
                 self.pass_on(piece[len(text) :])
             else:
                 self._feed(piece[len(text) :])
@@ -148,16 +157,24 @@ class LongData:
         return text.lstrip(BLANKS).startswith(b"{")
 
     def _feed(self, data: bytes, *, final: bool = False) -> None:
+        held = self._unfinished
+        flaw = _find_flaw(held + data, final=final) if self._splices else None
+        if flaw is None:
+            self._pass(data, final=final)
+            return
+        sound = max(flaw - len(held), 0)  # what stands before the flaw is spliced, however the stream is cut
+        self._pass(data[:sound])
+        self._stop_splicing()
+        self._pass(data[sound:], final=final)
+
+    def _pass(self, data: bytes, *, final: bool = False) -> None:
         if self._splicer is None:
             self._out.append(data)
             return
         whole = self._unfinished + data
         seen = self._decoder.decode(data, final).encode()
-        whole = whole[: len(whole) - len(self._unfinished)]
-        if seen != whole:
-            self._stop_splicing()
         spliced = self._splicer.feed(seen)
-        self._out.append(spliced if self._splices else whole)
+        self._out.append(spliced if self._splices else whole[: len(whole) - len(self._unfinished)])
         self._heed(self._splicer.fault)
 
     def _heed(self, fault: Fault | None) -> None:

@@ -158,6 +158,8 @@ def test_field_lines_say_what_they_say_in_short_events() -> None:
         b'data: {"a":1}\r\nid: 4',
         b'data: {"a":"\xf0\x9f',
         b'data: {"trace_id":"0a',
+        b"data: {}\xc3 ",
+        b"data: {}\xe2\x98 \t",
         b"data: x\r",
         b"trace_id",
     ],
@@ -218,6 +220,18 @@ def test_the_line_ends_as_the_line_before_it(end: bytes) -> None:
     """The block's own line end, also where it is cut."""
     stream = b"event: b\ndata: x" + end + end
     assert marked(stream) == b"event: b\ndata: x" + end + LINE + end + end
+
+
+@pytest.mark.contract("D6")
+@pytest.mark.parametrize("broken", [b"\xff", b"\xc3 ", b"\xe2\x98x", b"\xed\xa0\x80"])
+def test_what_is_not_utf8_ends_the_splicing_where_it_stands(broken: bytes) -> None:
+    """What was filled before it stays so, and nothing is filled after it, however the stream is cut."""
+    before = b'data: {"trace_id":""}%s\n\n' % broken
+    assert marked(before) == b"data: {%s}%s\n%s\n\n" % (MEMBER, broken, LINE)
+    after = b'data: {"a":"%s","trace_id":null}\n\n' % broken
+    assert marked(after) == after[:-1] + LINE + b"\n\n"
+    unfinished = b'data: {"trace_id":""}' + broken
+    assert marked(unfinished) == b"data: {%s}%s" % (MEMBER, broken)
 
 
 @pytest.mark.contract("D6")
