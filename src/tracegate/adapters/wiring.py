@@ -16,7 +16,7 @@ __all__ = ["wired"]
 
 
 def wired(policy: Policy | None) -> Runtime:
-    """Return a runtime that logs its events, and keeps them where the policy names a store.
+    """Return a runtime that logs its events, and keeps them, and counts traffic, where the policy names a store.
 
     Args:
         policy: The operator's decisions; None reads them from the environment and ``pyproject.toml``.
@@ -28,6 +28,9 @@ def wired(policy: Policy | None) -> Runtime:
     log = LogSink(names=policy.log_fields, formats=policy.formats)
     if not policy.store_url:
         return Runtime(policy, sink=Fanout(log))
-    from tracegate.sinks.stored import stored  # noqa: PLC0415 - SQLAlchemy, for who has a store
+    from tracegate.sinks.stored import counted, stored  # noqa: PLC0415 - SQLAlchemy, for who has a store
+    from tracegate.store.engine import open_engine  # noqa: PLC0415 - same
 
-    return Runtime(policy, sink=Fanout(log, stored(policy.store_url, policy.spool_directory)))
+    engine = open_engine(policy.store_url)
+    sink = Fanout(log, stored(policy.store_url, policy.spool_directory, engine=engine))
+    return Runtime(policy, sink=sink, traffic=counted(policy, engine))

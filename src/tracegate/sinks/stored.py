@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import make_url
 
 from tracegate.sinks.background import BackgroundWriter
 from tracegate.sinks.spool import Spool
+from tracegate.sinks.traffic_writer import TrafficWriter
 from tracegate.store.engine import open_engine
 from tracegate.store.events import EventStore
+from tracegate.store.traffic import CountRow, put_counts
 
-__all__ = ["spool_of", "stored"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Engine
+
+    from tracegate.core.policy import Policy
+    from tracegate.runtime import Traffic
+    from tracegate.sinks.traffic import Minute
+
+__all__ = ["counted", "spool_of", "stored"]
 
 
-def stored(url: str, spool_directory: str = "") -> BackgroundWriter:
+def stored(url: str, spool_directory: str = "", *, engine: Engine | None = None) -> BackgroundWriter:
     """Return a sink that keeps events in the store of *url*; its tables are made by ``store upgrade``.
 
     Args:
         url: ``sqlite:///path`` or ``postgresql://…``.
         spool_directory: Where events wait while the store is away; empty: see :func:`spool_of`.
+        engine: The store, where it is open already.
 
     Raises:
         ConfigurationError: The address cannot be one of a store.
     """
-    engine = open_engine(url)
+    engine = engine or open_engine(url)
     return BackgroundWriter(EventStore(engine).append, Spool(spool_of(url, spool_directory)))
+
+
+def counted(policy: Policy, engine: Engine) -> Traffic:
+    """Return what counts the requests and replies of the policy's service, and keeps them in the store of *engine*."""
+
+    def put(process: str, minutes: Sequence[Minute]) -> None:
+        name = f"{policy.instance or f'{socket.gethostname()}:{os.getpid()}'}/{process}"
+        put_counts(engine, policy.service, name, [_row(minute) for minute in minutes])
+
+    return TrafficWriter(policy, put).traffic
+
+
+def _row(minute: Minute) -> CountRow:
+    counts = minute.counts
+    replies = counts.traced + counts.untraced
+    return CountRow(minute.tenant, minute.start, counts.requests, replies, counts.traced, counts.sse_events)
 
 
 def spool_of(url: str, spool_directory: str = "") -> Path:

@@ -1,0 +1,124 @@
+"""How many replies has a service given? Keeps what its processes count, minute by minute.
+
+Source: docs/metrics.md; contract clauses H1 and H3.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tracegate.store.engine import writing
+from tracegate.store.schema import reply_count
+from tracegate.store.text import storable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Connection, Engine
+
+__all__ = ["CountRow", "Seen", "drop_counts", "has_replies", "put_counts", "read_seen"]
+
+_NOW_BY_DIALECT: Final = {
+    "postgresql": text("clock_timestamp()"),
+    "sqlite": text("(strftime('%Y-%m-%dT%H:%M:%f', 'now') || '000Z')"),
+}
+_COUNTS: Final = ("requests", "replies", "traced_replies", "sse_events")
+_KEY: Final = ("service", "minute_utc", "tenant_id", "instance")
+
+
+class CountRow(NamedTuple):
+    """What one process has counted for one tenant in one minute.
+
+    Attributes:
+        tenant: As recorded.
+        minute: Its start, UTC.
+        requests: That came in.
+        replies: That left.
+        traced: Of those, with the bound trace.
+        sse_events: Marked.
+    """
+
+    tenant: str
+    minute: datetime
+    requests: int
+    replies: int
+    traced: int
+    sse_events: int
+
+
+class Seen(NamedTuple):
+    """What was seen of a service.
+
+    Attributes:
+        replies: How many left, since the time asked for.
+        flushed: When the store last got a count, by its own clock; None: since then, never.
+    """
+
+    replies: int
+    flushed: datetime | None
+
+
+def put_counts(engine: Engine, service: str, instance: str, rows: Sequence[CountRow]) -> None:
+    """Write what a process has counted so far; to write the same again, or less, changes no count.
+
+    Args:
+        engine: The store.
+        service: Of which it is a process.
+        instance: A name that no other process has, nor ever had.
+        rows: All that was counted in each of the minutes, not what was added.
+
+    Raises:
+        StoreError: Not taken; to write the same again is safe, whatever has happened.
+    """
+    if not rows:
+        return
+    with writing(engine) as connection:
+        connection.execute(_UPSERTS[connection.dialect.name], [_values(service, instance, row) for row in rows])
+
+
+def read_seen(connection: Connection, service: str, since: datetime) -> Seen:
+    """Return what was seen of *service* in the minutes that began at *since* or after it."""
+    count = reply_count.c
+    wanted = select(func.coalesce(func.sum(count.replies), 0), func.max(count.flushed_at)).where(
+        count.service == storable(service), count.minute_utc >= since
+    )
+    replies, flushed = connection.execute(wanted).one()
+    return Seen(int(replies), flushed)
+
+
+def has_replies(connection: Connection, service: str) -> bool:
+    """Return whether any reply of *service* has been counted."""
+    count = reply_count.c
+    wanted = select(count.service).where(count.service == storable(service), count.replies > 0).limit(1)
+    return connection.execute(wanted).first() is not None
+
+
+def drop_counts(engine: Engine, before: datetime) -> int:
+    """Drop the counts of all minutes before *before*, and return how many rows they were; the hours stay as they are.
+
+    Raises:
+        StoreError: The store did not take it.
+    """
+    with writing(engine) as connection:
+        return connection.execute(delete(reply_count).where(reply_count.c.minute_utc < before)).rowcount
+
+
+def _values(service: str, instance: str, row: CountRow) -> dict[str, Any]:
+    counts = zip(_COUNTS, row[2:], strict=True)
+    key = zip(_KEY, (storable(service), row.minute, storable(row.tenant), storable(instance)), strict=True)
+    return {**dict(key), **dict(counts)}
+
+
+def _upsert(dialect: str) -> Any:  # noqa: ANN401 - one type for each dialect
+    insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    greater: Any = func.greatest if dialect == "postgresql" else func.max
+    given = insert(reply_count).values(flushed_at=_NOW_BY_DIALECT[dialect])
+    changed = {name: greater(reply_count.c[name], given.excluded[name]) for name in _COUNTS}
+    return given.on_conflict_do_update(index_elements=_KEY, set_={**changed, "flushed_at": given.excluded.flushed_at})
+
+
+_UPSERTS: Final = {dialect: _upsert(dialect) for dialect in _NOW_BY_DIALECT}
