@@ -24,6 +24,7 @@ from tracegate.adapters.wsgi import TraceGate
 from tracegate.core.events import Event
 from tracegate.core.policy import Policy
 from tracegate.errors import ConfigurationError
+from tracegate.ops.deploy_gate import Doubt
 from tracegate.ops.gate_actions import Wish, act
 from tracegate.ops.gate_web import application
 from tracegate.store.engine import open_engine
@@ -31,12 +32,21 @@ from tracegate.store.events import EventStore
 from tracegate.store.upgrade import upgrade
 
 RECIPES = Path(__file__).parents[2] / "deploy" / "gate"
+PAGE = RECIPES.parents[1] / "docs" / "gate.md"
 TRACE = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
 OWN = "0b2f7a1e-5c1d-4c57-9e3a-7f1d2c9b8a60"
 STATUS = {"open": 0, "locked": 1, "inconclusive": 3}
 STATES = tuple(STATUS)
 
 pytestmark = pytest.mark.contract("H3")
+
+
+def locking_event(route: str = "/orders") -> Event:
+    """Return an event of this moment that locks the gate of ``orders``."""
+    return Event(
+        kind="missing_trace", severity="error", component="c", message="m", trace_id=TRACE, stage="request",
+        mode="require", route=route, service="orders", id="1", time=datetime.now(UTC),
+    )  # fmt: skip
 
 
 def recipe(name: str) -> list[Any]:
@@ -53,11 +63,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         engine = open_engine(urls[state])
         upgrade(engine)
         if state == "locked":
-            facts: dict[str, Any] = {"mode": "require", "route": "/orders", "service": "orders", "id": "1"}
-            time = datetime.now(UTC)
-            event = Event(kind="missing_trace", severity="error", component="c", message="m", trace_id=TRACE,
-                          stage="request", time=time, **facts)  # fmt: skip
-            EventStore(engine).append([event])
+            EventStore(engine).append([locking_event()])
         else:
             assert act(engine, Wish(kind="init", service="orders", actor="ana")) == ()  # nothing has been seen of it
         engine.dispose()
@@ -158,6 +164,37 @@ def test_a_kubernetes_job_completes_only_where_the_gate_is_open(bench: Bench, st
     assert [variable["name"] for variable in container["env"]] == ["TRACEGATE_STORE_URL"]
     assert job["spec"]["backoffLimit"] == 0
     assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+
+
+# As the page says.
+
+
+def test_the_commands_of_the_page_leave_as_it_says(bench: Bench) -> None:
+    """In their order, on a store in which the event of the page stands."""
+    text = PAGE.read_text(encoding="utf-8")
+    engine = open_engine(f"sqlite:///{bench.folder}/events.db")
+    upgrade(engine)
+    EventStore(engine).append([locking_event(route="/orders/{number}")])
+    engine.dispose()
+    commands = re.findall(r"^\$ (.*?)(?: +# leaves with (\d))?$", text, flags=re.MULTILINE)
+    (_, setting), *steps = [(status, command) for command, status in commands]
+    name, _, url = setting.removeprefix("export ").partition("=")
+    told = [bench.run(["bash", "-c", command], "open", **{name: url}) for _, command in steps]
+
+    assert len(steps) == 5
+    assert [str(done.returncode) for done in told] == [status or "0" for status, _ in steps], told
+    assert {done.stderr for done in told} == {""}
+    printed = text.partition("# leaves with 1\n")[2].partition("```")[0]
+    assert told[0].stdout.startswith(printed)
+
+
+def test_the_page_knows_every_doubt_and_every_recipe() -> None:
+    """In the words of the verdict."""
+    text = PAGE.read_text(encoding="utf-8")
+    for doubt in Doubt:
+        assert f"| {doubt.value} |" in text
+    for path in RECIPES.glob("*.y*ml"):
+        assert f"(../deploy/gate/{path.name})" in text
 
 
 # Over HTTP.
