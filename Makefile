@@ -35,7 +35,7 @@ test-system: $(VENV)/.test ## install Debian's chromium and node, then run tests
 coverage: $(VENV)/.test ## the tests again, with branch coverage
 	$(PYTEST) $(TESTS) --cov --cov-report=term-missing
 
-demo: $(VENV)/.test ## two services, one client: what a bare framework answers, and what tracegate answers
+demo: $(VENV)/.test ## two services, bare and with tracegate; the events that were kept; a locked deploy gate
 	$(BIN)/python -m examples.demo
 
 bench: $(VENV)/.dev ## cost per request and per event beside the peers
