@@ -19,7 +19,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_on_conflict
 
 from tracegate.errors import ConfigurationError, StoreError
-from tracegate.store.audit_hash import COLUMNS, GENESIS, algorithm, hash_of
+from tracegate.store.audit_hash import COLUMNS, GENESIS, algorithm, hash_of, head_signature
 from tracegate.store.audit_read import stored_time
 from tracegate.store.schema import as_stored_time, audit_checkpoint, audit_head, audit_log
 from tracegate.store.text import storable
@@ -119,7 +119,8 @@ def append_audit(connection: Connection, row: AuditRow, key: AuditKey | None = N
         StoreError: The end of the chain is missing or changed, or the store did not take it. Roll back.
     """
     said = {name: None if value is None else storable(value) for name, value in zip(_SAID, astuple(row), strict=True)}
-    seq, hash_prev, last = _lock_end(connection, storable(row.tenant_id), key)
+    tenant = storable(row.tenant_id)
+    seq, hash_prev, last = _lock_end(connection, tenant, key)
     at = datetime.now(UTC)
     at = at if last is None else max(at, last)
     entry_id = _uuid7(at)
@@ -129,8 +130,8 @@ def append_audit(connection: Connection, row: AuditRow, key: AuditKey | None = N
     }  # fmt: skip
     hash_curr = hash_of([chained[name] for name in COLUMNS], key)
     connection.execute(insert(audit_log).values({**chained, "created_at": at, "hash_curr": hash_curr}))
-    of_tenant = audit_head.c.tenant_id == said["tenant_id"]
-    connection.execute(update(audit_head).where(of_tenant).values(last_seq=seq, last_hash=hash_curr, updated_at=at))
+    head = {"last_seq": seq, "last_hash": hash_curr, "signature": head_signature(tenant, seq, hash_curr, key)}
+    connection.execute(update(audit_head).where(audit_head.c.tenant_id == tenant).values(**head, updated_at=at))
     return AuditEntry(row, entry_id, at, seq, hash_prev, hash_curr, algorithm(key))
 
 

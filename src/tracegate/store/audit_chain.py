@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from tracegate.store.audit_hash import COLUMNS, GENESIS, algorithm, hash_of
+from tracegate.store.audit_hash import COLUMNS, GENESIS, algorithm, hash_of, head_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,14 +39,18 @@ FailureKind = Literal[
 ]
 """What can be wrong at a row.
 
-``missing_chain_fields``: it has no number, hash, algorithm or time that could be one. ``chain_seq_gap``: it is not
-there. ``chain_fork``: it continues a row that another one continues. ``hash_link_mismatch``: it does not continue the
-row before; either of the two was changed. ``hash_curr_mismatch``: it is not what was hashed. ``hash_algo_mismatch``: it
-was made without the key that the chain is kept with, or by no known algorithm. ``hash_key_unknown``: it was made with a
-key that is not here. ``created_at_regression``: it is from before the row before. ``head_mismatch``: the chain does not
-end where its head says. ``checkpoint_mismatch``: it is not the row that a checkpoint was made of.
-``checkpoint_forged``: a checkpoint there bears a false signature. ``anchor_not_audited``: the rows before were dropped,
-and no row says by whom.
+- ``missing_chain_fields``: it has no number, hash, algorithm or time that could be one.
+- ``chain_seq_gap``: it is not there.
+- ``chain_fork``: it continues a row that another one continues.
+- ``hash_link_mismatch``: it does not continue the row before; either of the two was changed.
+- ``hash_curr_mismatch``: it is not what was hashed.
+- ``hash_algo_mismatch``: it was made without the key that the chain is kept with, or by no known algorithm.
+- ``hash_key_unknown``: it was made with a key that is not here.
+- ``created_at_regression``: it is from before the row before.
+- ``head_mismatch``: the chain does not end where its head says, or the head is not signed as its newest row is.
+- ``checkpoint_mismatch``: it is not the row that a checkpoint was made of.
+- ``checkpoint_forged``: a checkpoint there bears a false signature.
+- ``anchor_not_audited``: the rows up to it were dropped, and no row says by whom.
 """
 
 _SEQ: Final = COLUMNS.index("chain_seq")
@@ -96,10 +100,12 @@ class Head(NamedTuple):
     Attributes:
         last_seq: The number of its newest row.
         last_hash: Its hash.
+        signature: That of the key with which the newest row was made.
     """
 
     last_seq: int
     last_hash: str
+    signature: str | None = None
 
 
 BEGINNING: Final = Position(0, GENESIS)
@@ -109,6 +115,7 @@ class ChainVerifier:
     """One run over one chain.
 
     Args:
+        tenant: Whose, as stored.
         start: The last row that needs no verification.
         key: With which the chain is kept.
         unkeyed_to: Up to this row, rows that were made without the key are good: a checkpoint of the key covers them.
@@ -122,8 +129,16 @@ class ChainVerifier:
     """
 
     def __init__(
-        self, start: Position = BEGINNING, *, key: AuditKey | None = None, unkeyed_to: int = 0, anchored: bool = False
+        self,
+        tenant: str,
+        start: Position = BEGINNING,
+        *,
+        key: AuditKey | None = None,
+        unkeyed_to: int = 0,
+        anchored: bool = False,
     ) -> None:
+        self._tenant = tenant
+        self._last_is_keyed = False
         self.position = self.verified = self._start = start
         self.rows = self.checkpoints = 0
         self._key = key
@@ -144,11 +159,12 @@ class ChainVerifier:
     def feed(self, row: Sequence[Any]) -> Iterator[Failure]:
         """Take the next row, of :data:`~tracegate.store.audit_hash.COLUMNS`, in the order of ``chain_seq``."""
         self.rows += 1
-        if not all(isinstance(row[at], str) and row[at] for at in (_PREV, _HASH, _ALGO, _TIME)):
-            failures = [self._failure("missing_chain_fields", row)]
-        elif not isinstance(row[_SEQ], int):
+        if not isinstance(row[_SEQ], int):
+            self._sound = False
             yield self._failure("missing_chain_fields", row)
             return
+        if not all(isinstance(row[at], str) and row[at] for at in (_PREV, _HASH, _ALGO, _TIME)):
+            failures = [self._failure("missing_chain_fields", row)]
         else:
             failures = [*self._out_of_place(row), *self._changed(row)]
         before, self.position = self.position, Position(row[_SEQ], str(row[_HASH]), str(row[_TIME]))
@@ -156,6 +172,7 @@ class ChainVerifier:
         if row[_ACTION] == RETENTION and row[_TARGET] == self._unaudited_anchor:
             self._unaudited_anchor = None
         self._continued = before.chain_hash
+        self._last_is_keyed = self._key is not None and row[_ALGO] == self._algorithm
         self._sound &= not failures
         if self._sound:
             self.verified = self.position
@@ -169,12 +186,15 @@ class ChainVerifier:
                 yield Failure("head_mismatch", last.chain_seq)
         elif head.last_seq != last.chain_seq:
             yield Failure("head_mismatch", min(head.last_seq, last.chain_seq) + 1)
-        elif head.last_hash != last.chain_hash:
+        elif head.last_hash != last.chain_hash or not self._is_signed(head):
             yield Failure("head_mismatch", last.chain_seq)
         for chain_seq in sorted(self._expected):
             yield Failure("checkpoint_mismatch", chain_seq)
         if self._unaudited_anchor is not None:
             yield Failure("anchor_not_audited", int(self._unaudited_anchor))
+
+    def _is_signed(self, head: Head) -> bool:
+        return not self._last_is_keyed or head.signature == head_signature(self._tenant, *head[:2], self._key)
 
     def _out_of_place(self, row: Sequence[Any]) -> Iterator[Failure]:
         last = self.position

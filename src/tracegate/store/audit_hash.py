@@ -20,13 +20,25 @@ from tracegate.store.schema import audit_log
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COLUMNS", "DOMAIN", "GENESIS", "SHORTEST_KEY", "AuditKey", "algorithm", "encoded", "hash_of"]
+__all__ = [
+    "COLUMNS",
+    "DOMAIN",
+    "GENESIS",
+    "SHORTEST_KEY",
+    "AuditKey",
+    "algorithm",
+    "encoded",
+    "hash_of",
+    "head_signature",
+]
 
 GENESIS: Final = "GENESIS"
 """What the first row of a chain continues."""
 
 DOMAIN: Final = b"tracegate audit row 1\n"
 """Another set of columns, or another encoding, gets another text here."""
+
+_HEAD_DOMAIN: Final = b"tracegate audit head 1\n"
 
 COLUMNS: Final = tuple(column.name for column in audit_log.columns)
 """What a row of the chain is, in its order: as stored, times as text."""
@@ -82,6 +94,11 @@ def hash_of(row: Sequence[Any], key: AuditKey | None = None) -> str:
     """
     message = encoded(DOMAIN, (*row[:_HASH_CURR], *row[_HASH_CURR + 1 :]))
     return hashlib.sha256(message).hexdigest() if key is None else key.sign(message)
+
+
+def head_signature(tenant: str, last_seq: int, last_hash: str, key: AuditKey | None) -> str | None:
+    """Return what ``tb_audit_head`` bears besides: without the key nobody can make an earlier row the last one."""
+    return None if key is None else key.sign(encoded(_HEAD_DOMAIN, (tenant, last_seq, last_hash)))
 
 
 def encoded(domain: bytes, values: Sequence[Any]) -> bytes:

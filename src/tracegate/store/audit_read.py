@@ -92,7 +92,8 @@ def position_at(connection: Connection, tenant: str, seq: int) -> Position | Non
 def read_head(connection: Connection, tenant: str) -> Head | None:
     """Return where the chain ends, as its head says."""
     head = audit_head.c
-    row = connection.execute(select(head.last_seq, head.last_hash).where(head.tenant_id == tenant)).first()
+    wanted = select(head.last_seq, head.last_hash, head.signature).where(head.tenant_id == tenant)
+    row = connection.execute(wanted).first()
     return None if row is None else Head(*row)
 
 

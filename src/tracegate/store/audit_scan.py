@@ -113,7 +113,7 @@ def verify_chain(engine: Engine, tenant: str, scan: Scan | None = None) -> Repor
     with reading(engine) as connection:
         opening = _open(connection, tenant, scan)
     start = opening.start
-    verifier = ChainVerifier(start, key=scan.key, unkeyed_to=opening.unkeyed_to, anchored=opening.is_anchored)
+    verifier = ChainVerifier(tenant, start, key=scan.key, unkeyed_to=opening.unkeyed_to, anchored=opening.is_anchored)
     samples: list[Failure] = []
     count = 0
     for failure in _failures(engine, tenant, scan, verifier, opening):

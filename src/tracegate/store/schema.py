@@ -231,6 +231,7 @@ audit_head = Table(
     Column("tenant_id", Text, primary_key=True),
     Column("last_seq", BigInteger, nullable=False),
     Column("last_hash", Text, nullable=False),
+    Column("signature", Text),  # where the newest row was made with a key
     Column("updated_at", UtcTime, nullable=False),
 )
 

@@ -127,6 +127,7 @@ def _audit_anchors() -> None:
         sa.Column("tenant_id", sa.Text(), primary_key=True),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         *_texts("last_hash"),
+        *_texts("signature", nullable=True),
         _time("updated_at"),
     )
     op.create_table(
