@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, make_url, text, update
 
 import tracegate
 from tests.contract.stores import an_event
@@ -22,6 +22,8 @@ from tracegate.store.audit_gate import AuditedAction, append_audited_action
 from tracegate.store.engine import is_postgresql, writing
 from tracegate.store.events import EventStore
 from tracegate.store.gate import ActionKind, ActionRow
+from tracegate.store.schema import reply_count
+from tracegate.store.traffic import CountRow, put_counts
 from tracegate.store.upgrade import downgrade
 
 STATUS = {"open": 0, "locked": 1, "inconclusive": 3}
@@ -96,6 +98,21 @@ def unlocked(*accepts: str) -> Setup:
     return setup
 
 
+def replied(
+    replies: int = 1, *, ago: timedelta = timedelta(), silent: timedelta = timedelta(), service: str = "orders"
+) -> Setup:
+    """Have replies counted, in a minute of a time before; whoever counted has been silent for some time."""
+
+    def setup(stage: Stage) -> None:
+        now = datetime.now(UTC)
+        row = CountRow("default", now - ago, replies, replies, replies, 0)
+        put_counts(stage.engine, service, "host-1:4711/1", [row])
+        with writing(stage.engine) as connection:
+            connection.execute(update(reply_count).values(flushed_at=now - silent))
+
+    return setup
+
+
 def spooled(stage: Stage) -> None:
     """Have an event wait."""
     Spool(stage.spool).append([an_event_now()])
@@ -155,6 +172,7 @@ def unreadable(stage: Stage) -> None:
 
 
 LOCKS = seen()
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 ANY = ("--min-replies", "0")
 
@@ -191,6 +209,20 @@ SITUATIONS: dict[str, tuple[str, Sequence[Setup], tuple[str, ...]]] = {
     ),
     # Traffic.
     "nothing has been seen": ("inconclusive", (), ()),
+    "a reply has been seen": ("open", (replied(),), ()),
+    "as many replies as asked for": ("open", (replied(3), replied(2, ago=MINUTE)), ("--min-replies", "5")),
+    "fewer replies than asked for": ("inconclusive", (replied(4),), ("--min-replies", "5")),
+    "replies of another service only": ("inconclusive", (replied(service="order"),), ()),
+    "replies before the window only": ("inconclusive", (replied(ago=20 * MINUTE),), ()),
+    "replies within a longer window": ("open", (replied(ago=20 * MINUTE),), ("--window", "30")),
+    "a worker that counts, and no reply": ("inconclusive", (replied(0),), ()),
+    "replies, and nobody who counts any more": ("inconclusive", (replied(silent=2 * MINUTE),), ()),
+    "nobody who counts any more, traffic unjudged": ("open", (replied(silent=2 * MINUTE),), ANY),
+    "replies, and a missing trace": ("locked", (replied(), seen()), ()),
+    "replies, and a spool that waits": ("inconclusive", (replied(), spooled), ()),
+    "overridden, and nothing has been seen": ("open", (done("override", lasts=HOUR),), ()),
+    "a first release, and workers that wait for traffic": ("open", (done("init"), replied(0)), ()),
+    "no first release any more, by a reply": ("inconclusive", (done("init"), replied(ago=HOUR)), ()),
     "a first release": ("open", (done("init"),), ()),
     "no first release any more": ("inconclusive", (done("init"), seen(mode="mint")), ()),
     # Doubts.
@@ -215,7 +247,15 @@ SITUATIONS: dict[str, tuple[str, Sequence[Setup], tuple[str, ...]]] = {
 """What it is called, the verdict, how it is made, and what else the process is told."""
 
 NOT_AS_PROCESSES = frozenset((
+    "a worker that counts, and no reply",
+    "nobody who counts any more, traffic unjudged",
+    "no first release any more, by a reply",
+    "replies, and a missing trace",
+    "replies, and a spool that waits",
+    "replies within a longer window",
+    "overridden, and nothing has been seen",
     "a conflicting trace",
+    "a first release, and workers that wait for traffic",
     "a missing trace of last month",
     "a missing trace in mode observe",
     "an event of another kind",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tracegate.errors import ConfigurationError, StoreError
-from tracegate.ops.deploy_gate import LONGEST_OVERRIDE
+from tracegate.ops.deploy_gate import LONGEST_OVERRIDE, WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -33,9 +33,12 @@ _LONGEST_SECONDS: Final = 86_400
 _LONGEST_HOURS: Final = LONGEST_OVERRIDE / timedelta(hours=1)
 _STATUS_BY_STATE: Final[Mapping[str, int]] = {"open": 0, "locked": 1, "inconclusive": 3}
 
+_WINDOW: Final = WINDOW / timedelta(minutes=1)
+_LONGEST_WINDOW: Final = 24 * 60
+_IN_WINDOW = "within how many minutes until now (%(default)g)"
 _CHECK = "leave with 0 only where the gate is open: 1 locked, 3 inconclusive"
 _WATCH = "say how the gate stands, and again whenever that changes; leave as `check` would after the last verdict"
-_REPLIES = "how many replies must have been seen (1). They are not counted yet: only 0, which leaves traffic unjudged,"
+_REPLIES = "how many replies of the service must have been seen (%(default)s); 0 leaves traffic unjudged"
 _UNLOCK_TRACE = "a trace of the incident, as the verdict names it"
 
 
@@ -80,7 +83,8 @@ def _add_step(
     parser.add_argument("--service", type=_text, required=True, help="its name in events")
     parser.add_argument("--url", help=f"sqlite:///path or postgresql://…; else {_VARIABLE} of the environment")
     parser.add_argument("--spool", type=Path, metavar="DIRECTORY", help="where its events wait while the store is away")
-    parser.add_argument("--min-replies", type=_count, default=1, metavar="N", help=f"{_REPLIES} can open the gate")
+    parser.add_argument("--min-replies", type=_count, default=1, metavar="N", help=_REPLIES)
+    parser.add_argument("--window", type=_minutes, default=_WINDOW, metavar="MINUTES", help=_IN_WINDOW)
     parser.add_argument("--format", choices=formats, default="text")
     parser.set_defaults(run=_run, step=step, kind=name, parser=parser)
     return parser
@@ -199,7 +203,8 @@ def _asking(chosen: argparse.Namespace) -> Generator[Callable[[], Seen]]:
 
     spool = None if chosen.spool is None else Spool(chosen.spool)
     with _opened(chosen) as engine:
-        yield lambda: look(engine, chosen.service, spool=spool, min_replies=chosen.min_replies)
+        window = timedelta(minutes=chosen.window)
+        yield lambda: look(engine, chosen.service, spool=spool, min_replies=chosen.min_replies, window=window)
 
 
 @contextmanager
@@ -230,6 +235,16 @@ def _count(value: str) -> int:
     if not value.isascii() or not value.isdigit() or len(value) > _MOST_DIGITS:
         raise argparse.ArgumentTypeError(f"{value!r} is not a number of replies")
     return int(value)
+
+
+def _minutes(value: str) -> float:
+    try:
+        minutes = float(value)
+    except ValueError:
+        minutes = math.nan
+    if not 1 <= minutes <= _LONGEST_WINDOW:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number of minutes from 1 up to {_LONGEST_WINDOW}")
+    return minutes
 
 
 def _hours(value: str) -> float:

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["LONGEST_OVERRIDE", "Action", "Cause", "Doubt", "Evidence", "Verdict", "judge", "unnamed"]
+__all__ = ["LONGEST_OVERRIDE", "WINDOW", "Action", "Cause", "Doubt", "Evidence", "Verdict", "judge", "unnamed"]
 
 LONGEST_OVERRIDE = timedelta(hours=4)
 """An override ends by itself, at the latest after this time."""
+
+WINDOW = timedelta(minutes=15)
+"""Within how long a time replies must have been seen, where nobody says."""
 
 
 class Doubt(Enum):

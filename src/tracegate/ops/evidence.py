@@ -7,16 +7,17 @@ Source: contract clause H3.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tracegate.errors import StoreError
 from tracegate.ops.audit_key import audit_key
-from tracegate.ops.deploy_gate import Action, Cause, Doubt, Evidence
+from tracegate.ops.deploy_gate import WINDOW, Action, Cause, Doubt, Evidence
 from tracegate.store.audit_gate import chain_faults
 from tracegate.store.doctor import examine
 from tracegate.store.engine import reading
 from tracegate.store.gate import has_events, read_actions, read_causes, store_time
+from tracegate.store.traffic import has_replies, read_seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,8 +26,15 @@ if TYPE_CHECKING:
 
     from tracegate.sinks.spool import Spool
     from tracegate.store.gate import ActionRow, CauseRow
+    from tracegate.store.traffic import Seen
 
 __all__ = ["Found", "collect"]
+
+_FRESH: Final = timedelta(seconds=60)
+"""How old the newest count of a service may be: each process writes one every ten seconds, even where nothing comes."""
+
+_MINUTE: Final = timedelta(minutes=1)
+_SECOND: Final = timedelta(seconds=1)
 
 _DOUBT_BY_SUBJECT: Final[Mapping[str, Doubt]] = {
     "reachable": Doubt.STORE_UNREACHABLE,
@@ -53,36 +61,39 @@ class Found(NamedTuple):
     shown: tuple[CauseRow, ...] = ()
 
 
-def collect(engine: Engine, service: str, *, spool: Spool | None = None, min_replies: int = 1) -> Found:
+def collect(
+    engine: Engine, service: str, *, spool: Spool | None = None, min_replies: int = 1, window: timedelta = WINDOW
+) -> Found:
     """Return what is known of *service*, and what is not.
 
     Args:
         engine: The store.
         service: Whose releases.
         spool: Where events of the service wait while the store is away; None: not looked at.
-        min_replies: How many replies must have been seen; 0: traffic is not judged. Replies are not counted yet, so
-            any other number is a doubt.
+        min_replies: How many replies must have been seen; 0: traffic is not judged.
+        window: Within how long a time until now. Above 0.
     """
     doubts = [*_of_store(engine), *_of_spool(spool)]
-    if min_replies > 0:
-        doubts.append((Doubt.NO_TRAFFIC, "replies are not counted yet; --min-replies 0 leaves traffic unjudged"))
     if any(detail for doubt, detail in doubts if doubt in _NEVER_ASKED):
         return _found(Evidence(datetime.now(UTC)), doubts)
     try:
-        return _read(engine, service, [*doubts, *_of_chain(engine, service)])
+        return _read(engine, service, [*doubts, *_of_chain(engine, service)], min_replies, window)
     except StoreError as error:
         return _found(Evidence(datetime.now(UTC)), [(Doubt.STORE_UNREACHABLE, error.reason), *doubts])
 
 
-def _read(engine: Engine, service: str, doubts: list[tuple[Doubt, str]]) -> Found:
+def _read(engine: Engine, service: str, doubts: list[tuple[Doubt, str]], min_replies: int, window: timedelta) -> Found:
     with reading(engine) as connection:
         actions = tuple(read_actions(connection, service))
         unlocked = next((action.at for action in reversed(actions) if action.kind == "unlock"), None)
         rows = read_causes(connection, service, after=unlocked)
-        ever_seen = has_events(connection, service)
+        ever_seen = has_events(connection, service) or has_replies(connection, service)
+        seen = read_seen(connection, service, store_time(connection) - window)
         now = store_time(connection)  # after what it is compared to
     if any(at > now for at in (*(action.at for action in actions), *(row.last for row in rows))):
         doubts = [(Doubt.CLOCK_SKEW, "an action or an event is from the future"), *doubts]
+    if min_replies > 0:
+        doubts = [*doubts, *_of_traffic(seen, now, min_replies, window)]
     causes = tuple(
         Cause(row.route or "", row.kind, row.trace_id, row.first, row.last, row.count) for row in rows if row.locks
     )
@@ -110,6 +121,15 @@ def _of_chain(engine: Engine, service: str) -> Iterator[tuple[Doubt, str]]:
     """Yield what the audit log says against the actions: one that is not in its chain was done by nobody."""
     for says in chain_faults(engine, service, audit_key()):
         yield Doubt.CHAIN_BROKEN, says
+
+
+def _of_traffic(seen: Seen, now: datetime, min_replies: int, window: timedelta) -> Iterator[tuple[Doubt, str]]:
+    """Yield what is wrong with what was seen: too few replies, or nobody who counts any more."""
+    if seen.replies < min_replies:
+        minutes = f"{window / _MINUTE:g}"
+        yield Doubt.NO_TRAFFIC, f"{seen.replies} replies were seen in the last {minutes} minutes, not {min_replies}"
+    if seen.flushed is not None and now - seen.flushed > _FRESH:
+        yield Doubt.STALE, f"the newest count came {(now - seen.flushed) // _SECOND} seconds ago: is a worker running?"
 
 
 def _of_spool(spool: Spool | None) -> Iterator[tuple[Doubt, str]]:

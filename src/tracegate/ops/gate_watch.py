@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 
-from tracegate.ops.deploy_gate import judge
+from tracegate.ops.deploy_gate import WINDOW, judge
 from tracegate.ops.evidence import collect
 from tracegate.ops.gate_report import render
 from tracegate.store.engine import is_postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import timedelta
 
     from sqlalchemy import Engine
 
@@ -53,9 +54,11 @@ class Timer(Protocol):
         ...
 
 
-def look(engine: Engine, service: str, *, spool: Spool | None = None, min_replies: int = 1) -> Seen:
+def look(
+    engine: Engine, service: str, *, spool: Spool | None = None, min_replies: int = 1, window: timedelta = WINDOW
+) -> Seen:
     """Return how the gate of *service* stands now; the arguments are those of :func:`~.evidence.collect`."""
-    found = collect(engine, service, spool=spool, min_replies=min_replies)
+    found = collect(engine, service, spool=spool, min_replies=min_replies, window=window)
     if not is_postgresql(engine):
         engine.dispose()  # a connection goes on showing a file that is no longer there
     return Seen(judge(found.evidence), found)

@@ -75,7 +75,7 @@ def test_an_incident_from_the_lock_to_the_unlock(url: str, capsys: pytest.Captur
 def test_a_first_release_is_let_out_by_init(capsys: pytest.CaptureFixture[str]) -> None:
     """And nothing else opens the gate of a service that nobody has seen."""
     assert gate("check") == 3
-    assert "(replies are not counted yet" in capsys.readouterr().out
+    assert "(0 replies were seen in the last 15 minutes, not 1)" in capsys.readouterr().out
     assert gate("init", "--actor", "ana") == 0
     assert gate("check") == 0
 
@@ -227,10 +227,20 @@ def test_without_sqlalchemy_nobody_knows(
     assert capsys.readouterr().err == 'sqlalchemy is not installed; run: pip install "tracegate-http[store]"\n'
 
 
-def test_the_help_says_what_is_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_says_what_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     """And what the exit codes mean."""
     with pytest.raises(SystemExit):
         main(["gate", "check", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
     assert "0 only where the gate is open: 1 locked, 3 inconclusive" in shown
-    assert "They are not counted yet: only 0, which leaves traffic unjudged, can open the gate" in shown
+    assert "how many replies of the service must have been seen (1); 0 leaves traffic unjudged" in shown
+    assert "within how many minutes until now (15)" in shown
+
+
+@pytest.mark.parametrize("minutes", ["0", "0.5", "1441", "nan", "soon"])
+def test_a_window_has_its_bounds(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """From a minute to a day: counts are kept by the minute."""
+    with pytest.raises(SystemExit) as left:
+        main(["gate", "check", "--service", "orders", "--window", minutes])
+    assert left.value.code == 2
+    assert "is not a number of minutes from 1 up to 1440" in capsys.readouterr().err
