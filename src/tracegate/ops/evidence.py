@@ -14,7 +14,7 @@ from tracegate.errors import StoreError
 from tracegate.ops.audit_key import audit_key
 from tracegate.ops.deploy_gate import WINDOW, Action, Cause, Doubt, Evidence
 from tracegate.store.audit_gate import chain_faults
-from tracegate.store.doctor import examine
+from tracegate.store.doctor import examine_store
 from tracegate.store.engine import reading
 from tracegate.store.gate import has_events, read_actions, read_causes, store_time
 from tracegate.store.traffic import has_replies, read_seen
@@ -112,7 +112,7 @@ def _found(known: Evidence, doubts: Iterable[tuple[Doubt, str]]) -> Found:
 
 def _of_store(engine: Engine) -> Iterator[tuple[Doubt, str]]:
     """Yield what the doctor says against the store."""
-    for finding in examine(engine):
+    for finding in examine_store(engine):
         if finding.verdict == "fault" and finding.subject in _DOUBT_BY_SUBJECT:
             yield _DOUBT_BY_SUBJECT[finding.subject], finding.says
 
