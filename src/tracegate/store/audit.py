@@ -161,7 +161,8 @@ def _begin_chain(connection: Connection, tenant: str) -> None:
     """Make the head, once, however many do it together; not where there was a chain."""
     first = {"tenant_id": tenant, "last_seq": 0, "last_hash": GENESIS, "updated_at": datetime.now(UTC)}
     # PostgreSQL's statement, which SQLite reads as well. Who comes second waits here, and begins nothing.
-    if connection.execute(insert_on_conflict(audit_head).values(first).on_conflict_do_nothing()).rowcount:
+    begin = insert_on_conflict(audit_head).values(first).on_conflict_do_nothing()
+    if connection.execute(begin, execution_options={"preserve_rowcount": True}).rowcount == 1:
         for table in (audit_log, audit_checkpoint):
             if connection.execute(select(table.c.tenant_id).where(table.c.tenant_id == tenant).limit(1)).first():
                 raise StoreError("the audit chain has lost its head: nothing is appended to it")

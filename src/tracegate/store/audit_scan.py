@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tracegate.errors import StoreError
 from tracegate.store.audit_chain import BEGINNING, ChainVerifier, Failure, Head, Position
 from tracegate.store.audit_checkpoint import newest_signed, read_checkpoints
+from tracegate.store.audit_hash import COLUMNS
 from tracegate.store.audit_read import next_seq, position_at, read_head, read_rows
 from tracegate.store.engine import reading
 
@@ -30,6 +31,7 @@ __all__ = ["Report", "Scan", "verify_chain"]
 
 _PAGE: Final = 2_000
 _SAMPLES: Final = 20
+_SEQ: Final = COLUMNS.index("chain_seq")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +186,13 @@ def _pages(engine: Engine, tenant: str, opening: _Opening) -> Iterator[_Page]:
         with reading(engine) as connection:
             head = read_head(connection, tenant)
             first = next_seq(connection, tenant, after)
-            last = first + _PAGE - 1 if isinstance(first, int) else None
+            is_last = not isinstance(first, int)  # there is none, or it is a forger's, and sorts behind all numbers
             if first != after + 1 and next_seq(connection, tenant) != opening.first:
                 raise StoreError("audit rows were dropped while they were verified: verify again")
-            rows = [] if first is None else read_rows(connection, tenant, first, last)
-            checkpoints = list(read_checkpoints(connection, tenant, first=checked, last=last))
-        yield _Page(rows, checkpoints, head, is_last=last is None)
-        if last is None:
+            rows = [] if first is None else read_rows(connection, tenant, first, None if is_last else first + _PAGE - 1)
+            after = after if is_last else rows[-1][_SEQ]
+            checkpoints = list(read_checkpoints(connection, tenant, first=checked, last=None if is_last else after))
+        yield _Page(rows, checkpoints, head, is_last)
+        if is_last:
             return
-        after, checked = last, last + 1
+        checked = after + 1
