@@ -65,6 +65,7 @@ NO_CONTENT: Final = 204
 
 _OK: Final = 200
 _LOOK_SECONDS: Final = 0.03
+_SETTLE_SECONDS: Final = 0.25
 _EVENT_STREAM: Final = b"text/event-stream"
 _log = logging.getLogger("tracegate.recorder")
 
@@ -127,6 +128,7 @@ class Recorder:
             if isinstance(found, Place):
                 own = event_id == numbered_id(found.recording, found.seq)
                 certain = own or policy.durability == "before_event"
+                latest = min(latest, time.monotonic() + _SETTLE_SECONDS)
             else:
                 certain = found != "unknown"
             if certain or time.monotonic() >= latest:

@@ -120,13 +120,13 @@ class StreamStore:
             recording.tenant_id == tenant, recording.principal == principal, recording.stream_key == name
         )
         with reading(self.engine) as connection:
-            last = connection.scalar(newest)
             found = connection.execute(mine.where(*of_key, event.event_id == storable(event_id)).limit(2)).all()
             if len(found) != 1:
                 return "ambiguous" if found else "unknown"
             (row,) = found
             now = _now(connection)
-            if row.event_id != row.id and row.generation != last:
+            # Asked after the event: what has been committed between the two is newer, and so not overlooked.
+            if row.event_id != row.id and row.generation != connection.scalar(newest):
                 return "superseded"
             if now - row.created_at > timedelta(seconds=max_age_seconds):
                 return "expired"
