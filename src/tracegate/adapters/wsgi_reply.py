@@ -15,6 +15,7 @@ import msgspec
 
 from tracegate.adapters.cancellation import is_cancellation
 from tracegate.adapters.counting import count_reply
+from tracegate.adapters.wsgi_body import close_body, is_file
 from tracegate.adapters.wsgi_environ import HINTS, Environ, Shell, exchange_of, record
 from tracegate.adapters.wsgi_head import NativeHeaders, byte_lines, native_lines, status_line, status_of
 from tracegate.context import binding
@@ -77,6 +78,18 @@ class Reply(msgspec.Struct, eq=False):
         self.exchange.state = State.PASSING
         if self.exchange.method != "HEAD":
             self.exchange.remaining = length
+
+    def go_on(
+        self, body: Iterable[bytes], steps: Iterator[bytes] | None, unsent: bytes | None, scope: Binding | None
+    ) -> None:
+        """Go on with *body*, of which a piece may be *unsent*, and *steps* are left."""
+        self._body, self._steps, self._scope = body, steps, scope
+        if unsent is not None:
+            self._queue.append(unsent)
+
+    def passed(self, write: Callable[[bytes], object] | None, *, sent: bool) -> None:
+        """Go on after the server was told of the head, and maybe sent it."""
+        self._head, self._told, self._write, self._sent = None, True, write, sent
 
     # What the application calls.
 
@@ -144,6 +157,14 @@ class Reply(msgspec.Struct, eq=False):
         self._put()
         if not self._ended:
             self._steps = iter(body)
+        return self._begin()
+
+    def begin(self, first: bytes | None) -> Iterable[bytes]:
+        """Return what the server shall send of a body whose first step gave *first*, or its end; its head is out."""
+        self.take(first)
+        return self._begin()
+
+    def _begin(self) -> Reply:
         latest = monotonic() + self.shell.runtime.policy.sse_hold_seconds
         while not self._queue and not self._ended:
             self._step()
@@ -203,22 +224,22 @@ class Reply(msgspec.Struct, eq=False):
     def close(self) -> None:
         """Close the application's body, once, even if it never started."""
         body, self._body = self._body, None
-        close = getattr(body, "close", None)
-        if close is None:
-            return
-        found = binding.get()
-        binding.set(self._scope or self)
-        self._scope = None
-        try:
-            close()
-        finally:
-            binding.set(found)
+        scope, self._scope = self._scope, None
+        close_body(body, scope or self)
 
     # One step.
 
     def _keep_scope(self) -> None:
         bound = binding.get()
         self._scope = bound if bound is not None and bound.trace is not self.trace else None
+
+    def take(self, piece: bytes | None) -> None:
+        """Take what a step gave: a piece, or the end."""
+        if piece is None:
+            self._finish()
+        else:
+            self._take(piece)
+        self._keep_scope()
 
     def _step(self) -> None:
         assert self._steps is not None  # noqa: S101 - answer() made it
@@ -311,5 +332,4 @@ class Reply(msgspec.Struct, eq=False):
             return False
         if kind is list or kind is tuple:
             return exchange.remaining < 0 or exchange.remaining == sum(map(len, body))
-        wrapper = self.environ.get("wsgi.file_wrapper")
-        return isinstance(wrapper, type) and isinstance(body, wrapper)
+        return is_file(body, self.environ)

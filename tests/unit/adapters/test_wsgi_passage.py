@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from wsgiref.validate import validator
 
@@ -23,7 +23,10 @@ from tests.unit.adapters.wsgi_server import (
     environ,
     gated,
 )
+from tracegate.adapters.wsgi_passage import exchange_in
+from tracegate.context import current_trace, trace_scope
 from tracegate.core.policy import Policy
+from tracegate.errors import ReplyAbortedError
 
 
 def answering(body: Any, headers: Any = TEXT, status: str = "200 OK") -> Callable[[Environ, Start], Any]:
@@ -207,3 +210,64 @@ def test_two_lengths_that_differ_are_no_head() -> None:
         assert Server().serve(gate).status == "500 Internal Server Error"
     gate, _ = gated(answering([b"x"], [("Content-Length", "1"), ("Content-Length", "1")]))
     assert Server().serve(gate).status == "200 OK"
+
+
+@pytest.mark.contract("C5", "C8")
+@pytest.mark.parametrize("asked_after", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("length", "ending"), [(None, ""), (6, ""), (None, "fails"), (6, "fails"), (8, "is short"), (5, "is long")]
+)
+def test_who_asks_for_the_exchange_midway_loses_no_byte(asked_after: int, length: int | None, ending: str) -> None:
+    """The slow half goes on where the fast one stood: what was sent counts, and what waited is sent."""
+    environs: list[Environ] = []
+
+    def app(environ: Environ, start_response: Start) -> Any:
+        environs.append(environ)
+        start_response("200 OK", list(TEXT) if length is None else with_length(length))
+        return pieces()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"one"
+        yield b"two"
+        if ending == "fails":
+            raise ValueError("late")
+
+    gate, events = gated(app)
+    server = Server()
+    reply = iter(gate(environ(), server.start_response))
+    got: list[bytes] = []
+
+    def read() -> None:
+        got.extend(next(reply) for _ in range(asked_after))
+        assert exchange_in(environs[0]) is not None
+        got.extend(reply)
+
+    if ending:
+        with pytest.raises(ValueError if ending == "fails" else ReplyAbortedError):
+            read()
+    else:
+        read()
+        assert b"".join(got) == b"onetwo"
+    assert b"onetwo".startswith(b"".join(got))
+    assert (server.told, [event.kind for event in events]) == (["200 OK"], ["stream_broken"] if ending else [])
+
+
+@pytest.mark.contract("C5", "G2")
+def test_a_step_that_does_more_than_to_make_a_piece_is_followed() -> None:
+    """It writes, and opens a scope; what it wrote leaves first, and the scope holds for the next step."""
+    seen: list[str] = []
+
+    def app(_environ: Environ, start_response: Start) -> Any:
+        write = start_response("200 OK", list(TEXT))
+
+        def pieces() -> Iterator[bytes]:
+            yield b"one"
+            with trace_scope(OTHER):
+                write(b"two")
+                yield b"three"
+                seen.append(str(current_trace()))
+
+        return pieces()
+
+    server = Server().serve(gated(app)[0])
+    assert (server.body, seen, current_trace()) == (b"onetwothree", [OTHER], None)
