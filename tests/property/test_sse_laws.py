@@ -236,7 +236,8 @@ def is_refused_early(stream: bytes, done: int, bound: int) -> bool:
     block that is not.
     """
     found = [block for block in blocks_of(stream) if block.strip()]
-    rest = [block for block in found if any(line.startswith(b"data") for line in block.split(b"\n"))][done:]
+    events = [block for block in found if any(line.partition(b":")[0] == b"data" for line in block.split(b"\n"))]
+    rest = events[done:]
     return bound < 1 << 20 and bool(rest) and _ANY_NAME.search(rest[0]) is not None
 
 
