@@ -231,7 +231,7 @@ def _as_text(report: Report, not_compared: int) -> str:
         return f"{first}there is no audit row"
     span = f"{report.rows:,} rows verified, from {report.start + 1} to {report.end.chain_seq}"
     span = span if report.rows else f"no row after {report.start}"
-    lines = [f"{first}{'ok' if report.passed else 'BROKEN'}, {span}, {report.checkpoints} checkpoints fit"]
+    lines = [f"{first}{'ok' if report.passed else 'BROKEN'}, {span}, {report.checkpoints} checkpoints"]
     if not_compared:
         lines.append(f"  {not_compared} of the checkpoints given are from before those rows: not compared")
     lines += [f"  {_shown(str(failure))}" for failure in report.failures]

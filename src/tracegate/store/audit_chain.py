@@ -125,7 +125,7 @@ class ChainVerifier:
         position: The last row that came.
         verified: The last row up to which nothing was wrong.
         rows: How many rows came.
-        checkpoints: How many checkpoints fitted.
+        checkpoints: At how many rows a checkpoint fitted.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class Report:
         end: The last of them.
         failures: The first 20 things that are wrong.
         failure_count: How many are.
-        checkpoints: How many checkpoints were compared and fit.
+        checkpoints: At how many rows a checkpoint was compared and fitted.
     """
 
     tenant_id: str
