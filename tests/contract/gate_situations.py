@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,12 +30,12 @@ TRACE = an_event().trace_id
 NAME = "/v1/orders/{order_id}:missing_trace"
 
 
-def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+def run(python: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run ``python -m tracegate gate`` as a pipeline does."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TRACEGATE_")}
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tracegate", "gate", *arguments],
-        env={**inherited, "PYTHONPATH": str(Path(tracegate.__file__).parents[1]), **environ},
+        [python, "-m", "tracegate", "gate", *arguments],
+        env={**inherited, "PYTHONWARNINGS": "error", "PYTHONPATH": str(Path(tracegate.__file__).parents[1]), **environ},
         capture_output=True,
         text=True,
         check=False,
@@ -246,39 +245,6 @@ SITUATIONS: dict[str, tuple[str, Sequence[Setup], tuple[str, ...]]] = {
 }  # fmt: skip
 """What it is called, the verdict, how it is made, and what else the process is told."""
 
-NOT_AS_PROCESSES = frozenset((
-    "a worker that counts, and no reply",
-    "nobody who counts any more, traffic unjudged",
-    "no first release any more, by a reply",
-    "replies, and a missing trace",
-    "replies, and a spool that waits",
-    "replies within a longer window",
-    "overridden, and nothing has been seen",
-    "a conflicting trace",
-    "a first release, and workers that wait for traffic",
-    "a missing trace of last month",
-    "a missing trace in mode observe",
-    "an event of another kind",
-    "unlocked, and the accepted cause again",
-    "unlocked without accepting, and the cause again",
-    "unlocked, then locked by hand",
-    "an override for longer than allowed",
-    "overridden, then locked",
-    "overridden, with a spool that waits",
-    "a spool that waits, of a first release",
-    "a spool that is none",
-    "an unlock from the future",
-    "an action that cannot be read",
-    "tables of an older version",
-    "no such folder",
-))  # fmt: skip
-"""Asked in the tests' own process only: one of its own costs a second of work, most of it SQLAlchemy's import."""
-
-ON_POSTGRESQL = (
-    "nothing has happened, traffic unjudged",
-    "unlocked, and a late event of before",
-    "no trigger that keeps actions",
-)
 ONLY_ON_SQLITE = frozenset(("no database in the file",))
 
 
@@ -291,9 +257,9 @@ def arranged(name: str, stage: Stage) -> list[str]:
     return ["check", "--service", "orders", "--spool", str(stage.spool), *options]
 
 
-def checked(name: str, stage: Stage) -> tuple[str, int]:
+def checked(name: str, stage: Stage, python: str) -> tuple[str, int]:
     """Ask as a pipeline does, and return the state that is told and the exit code."""
-    asked = run(*arranged(name, stage), TRACEGATE_STORE_URL=stage.url)
+    asked = run(python, *arranged(name, stage), TRACEGATE_STORE_URL=stage.url)
     assert "geheim" not in asked.stdout + asked.stderr
     assert stage.url not in asked.stdout + asked.stderr
     assert asked.stderr == ""

@@ -6,19 +6,21 @@ imported everything, which forks for each run. Everything after the imports is a
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 import tracegate
+from tracegate.cli import main
 
 __all__ = ["warm_python"]
 
@@ -44,7 +46,7 @@ def warm_python() -> Iterator[Path]:
         (folder / "python").chmod(0o755)
         source = str(Path(tracegate.__file__).parents[1])
         server = subprocess.Popen(
-            [sys.executable, __file__, address],
+            [sys.executable, "-W", "error", __file__, address],
             env={**os.environ, "PYTHONPATH": source},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -60,34 +62,47 @@ def warm_python() -> Iterator[Path]:
 
 def serve(address: str) -> NoReturn:
     """Run what comes, one after the other."""
-    from tracegate.cli import main
     from tracegate.ops import gate_watch
     from tracegate.sinks import spool
 
     assert gate_watch, spool  # imported for those who fork
+    gc.freeze()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         print("ready", flush=True)
         while True:
             with listener.accept()[0] as caller:
                 data, streams, _, _ = socket.recv_fds(caller, _LONGEST_RUN_BYTES, 3)
                 while more := caller.recv(_LONGEST_RUN_BYTES):
                     data += more
-                arguments, environ, folder = json.loads(data)
                 child = os.fork()
                 if not child:
-                    for number, stream in enumerate(streams):
-                        os.dup2(stream, number)
-                    os.chdir(folder)
-                    os.environ.clear()
-                    os.environ.update(environ)
-                    assert arguments[:2] == ["-m", "tracegate"], arguments
-                    sys.exit(main(arguments[2:]))
+                    run(*json.loads(data), streams)
                 for stream in streams:
                     os.close(stream)
                 caller.send(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])).encode())
+
+
+def run(arguments: list[str], environ: dict[str, str], folder: str, streams: list[int]) -> NoReturn:
+    """Be the process that was asked for, and end at once: to take down what was imported is half of such a run."""
+    status: object = 70
+    try:
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environ)
+        assert arguments[:2] == ["-m", "tracegate"], arguments
+        status = main(arguments[2:])
+    except SystemExit as left:
+        status = left.code
+    except BaseException:  # noqa: BLE001 - as the interpreter does
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status if isinstance(status, int) else 0 if status is None else 1)
 
 
 if __name__ == "__main__":
