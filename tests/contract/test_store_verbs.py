@@ -12,14 +12,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 import tracegate
 from tests.contract.stores import NOON, an_event, opened
 from tracegate.cli import main
 from tracegate.store import doctor
-from tracegate.store.engine import is_postgresql, writing
+from tracegate.store.engine import is_postgresql, reading, writing
 from tracegate.store.events import EventQuery, EventStore
+from tracegate.store.schema import api_metric_hourly, reply_count
+from tracegate.store.traffic import CountRow, put_counts
 from tracegate.store.upgrade import REVISIONS, state
 
 SECRET = "tr4ce"  # noqa: S105 - the start of the test server's password
@@ -121,6 +123,61 @@ def test_days_that_are_none_leave_with_2(given: list[str], capsys: pytest.Captur
     assert capsys.readouterr().out == ""
 
 
+def metrics(url: str) -> dict[str, float]:
+    """Return the hourly rows of all tenants and hours, by key."""
+    with opened(url) as engine, reading(engine) as connection:
+        rows = connection.execute(select(api_metric_hourly.c.metric_key, api_metric_hourly.c.metric_value))
+        return {row.metric_key: row.metric_value for row in rows}
+
+
+@pytest.mark.contract("H1")
+def test_rollup_brings_the_hours_up_to_date(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What has come since the last time, or the hours that are named."""
+    with opened(url) as engine:
+        EventStore(engine).append([an_event()])
+        put_counts(engine, "orders", "host-1:4711/1", [CountRow("default", NOON, 4, 4, 3, 0)])
+    assert main(["store", "rollup", "--url", url]) == 0
+    assert capsys.readouterr().out == "1 hours are up to date\n"
+    assert metrics(url) == {
+        "requests_total": 4,
+        "replies_total": 4,
+        "traced_replies_total": 3,
+        "trace_coverage_pct": 75,
+        "sse_events_total": 0,
+        "missing_trace_event_count": 1,
+        "refusals_total": 1,
+        "refusals_total.missing_trace": 1,
+        "error_code_total.SYS-004-409-TRACE": 1,
+        "broken_streams_total": 0,
+    }
+    assert main(["store", "rollup", "--since", "2026-11-23T13", "--url", url]) == 0
+    assert capsys.readouterr().out == "nothing to do: nothing has come\n"
+    assert main(["store", "rollup", "--since", "2026-11-23T12:30+00:00", "--until", "2026-11-24", "--url", url]) == 0
+    assert capsys.readouterr().out == "1 hours are up to date\n"
+
+
+@pytest.mark.contract("H1")
+def test_retain_rolls_up_before_it_drops(url: str) -> None:
+    """The hours outlive what they were computed from, and stay what they were."""
+    with opened(url) as engine:
+        put_counts(engine, "orders", "host-1:4711/1", [CountRow("default", NOON - timedelta(days=9), 4, 4, 4, 0)])
+    assert main(["store", "retain", "--before", "2026-11-20", "--url", url]) == 0
+    before = metrics(url)
+    assert before["trace_coverage_pct"] == 100
+    with opened(url) as engine, reading(engine) as connection:
+        assert connection.execute(select(reply_count)).all() == []
+    assert main(["store", "rollup", "--since", "2026-11-01", "--url", url]) == 0
+    assert metrics(url) == before
+
+
+@pytest.mark.parametrize("given", [["--until", "2026-11-23"], ["--since", "yesterday"]])
+def test_a_time_that_is_none_leaves_with_2(given: list[str]) -> None:
+    """And an end without a beginning."""
+    with pytest.raises(SystemExit) as left:
+        main(["store", "rollup", "--url", "sqlite:///x.db", *given])
+    assert left.value.code == 2
+
+
 def examined(url: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, tuple[str, str]]]:
     """Return the status of the doctor, and what it says of each subject."""
     status = main(["store", "doctor", "--format", "json", "--url", url])
@@ -187,7 +244,7 @@ def test_the_doctor_notices_its_own_clock(
         """A clock that is an hour late."""
 
         @classmethod
-        def now(cls, _tz: object = None) -> datetime:  # type: ignore[override] - a fake
+        def now(cls, _tz: object = None) -> datetime:  # type: ignore[override]  # a fake
             return datetime.now(UTC) - timedelta(hours=1)
 
     monkeypatch.setattr(doctor, "datetime", Slow)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -35,6 +35,9 @@ def add_to(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None: 
     down.add_argument("--discard", action="store_true", help="also where events or audit rows would be lost")
     doctor = _step(steps, "doctor", _doctor, "examine the store; leaves with 1 where there is a fault")
     doctor.add_argument("--format", choices=("text", "json"), default="text")
+    rollup = _step(steps, "rollup", _rollup, "bring the hourly metrics up to what has come since the last time")
+    rollup.add_argument("--since", type=_time, metavar="TIME", help="instead: from this hour on; 2026-11-23T10, UTC")
+    rollup.add_argument("--until", type=_time, metavar="TIME", help="and before this time (now)")
     retain = _step(steps, "retain", _retain, "drop the events of old days; audit rows are kept, whatever their age")
     which = retain.add_mutually_exclusive_group(required=True)
     which.add_argument("--before", type=_day, metavar="YYYY-MM-DD", help="the first day to keep, UTC")
@@ -110,12 +113,29 @@ def _doctor(chosen: argparse.Namespace, engine: Engine) -> int:
     return int(any(finding.verdict == "fault" for finding in findings))
 
 
+def _rollup(chosen: argparse.Namespace, engine: Engine) -> int:
+    from tracegate.store.rollup import roll_up_new, rollup  # noqa: PLC0415 - same
+
+    if chosen.since is None:
+        if chosen.until is not None:
+            chosen.parser.error("--until goes with --since")
+        hours = roll_up_new(engine)
+    else:
+        hours = rollup(engine, chosen.since, chosen.until or datetime.now(UTC))
+    print(f"{hours} hours are up to date" if hours else "nothing to do: nothing has come")
+    return 0
+
+
 def _retain(chosen: argparse.Namespace, engine: Engine) -> int:
     from tracegate.store.retain import retain  # noqa: PLC0415 - same
+    from tracegate.store.rollup import roll_up_new  # noqa: PLC0415 - same
+    from tracegate.store.traffic import drop_counts  # noqa: PLC0415 - same
 
     today = datetime.now(UTC).date()
     before = chosen.before or today - timedelta(days=chosen.keep_days)
+    roll_up_new(engine)  # from what is about to go
     dropped = retain(engine, before)
+    drop_counts(engine, datetime.combine(before, time(), UTC))
     print(f"{dropped} events before {before} dropped; audit rows are kept: only a signed checkpoint lets them go")
     return 0
 
@@ -134,3 +154,11 @@ def _days(value: str) -> int:
     if not value.isascii() or not value.isdigit() or len(value) > _LONGEST_DIGITS:
         raise argparse.ArgumentTypeError(f"{value!r} is not a number of days up to {'9' * _LONGEST_DIGITS}")
     return int(value)
+
+
+def _time(value: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a time") from None
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

@@ -174,9 +174,10 @@ def _within(time: Column[datetime], hour: datetime) -> ColumnElement[bool]:
 
 
 def _is_dropped(connection: Connection, hour: datetime) -> bool:
-    """Return whether retention has dropped events of the hour: its rows stay as they were."""
+    """Return whether retention has dropped something of the hour: its rows stay as they were."""
     run = data_retention_run.c
-    dropped = connection.scalar(select(func.max(run.dropped_before)).where(run.table_name == ops_event.name))
+    of_hours = run.table_name.in_((ops_event.name, reply_count.name))
+    dropped = connection.scalar(select(func.max(run.dropped_before)).where(of_hours))
     return dropped is not None and hour < dropped
 
 

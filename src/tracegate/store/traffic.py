@@ -5,18 +5,19 @@ Source: docs/metrics.md; contract clauses H1 and H3.
 
 from __future__ import annotations
 
+import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tracegate.store.engine import writing
-from tracegate.store.schema import reply_count
+from tracegate.store.schema import data_retention_run, reply_count
 from tracegate.store.text import storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from sqlalchemy import Connection, Engine
 
@@ -103,8 +104,21 @@ def drop_counts(engine: Engine, before: datetime) -> int:
     Raises:
         StoreError: The store did not take it.
     """
+    now = datetime.now(UTC)
     with writing(engine) as connection:
-        return connection.execute(delete(reply_count).where(reply_count.c.minute_utc < before)).rowcount
+        dropped = connection.execute(delete(reply_count).where(reply_count.c.minute_utc < before)).rowcount
+        if dropped:
+            connection.execute(
+                insert(data_retention_run).values(
+                    id=uuid.uuid4().hex,
+                    table_name=reply_count.name,
+                    dropped_before=before,
+                    started_at=now,
+                    ended_at=now,
+                    dropped_rows=dropped,
+                )
+            )
+    return dropped
 
 
 def _values(service: str, instance: str, row: CountRow) -> dict[str, Any]:
@@ -114,9 +128,9 @@ def _values(service: str, instance: str, row: CountRow) -> dict[str, Any]:
 
 
 def _upsert(dialect: str) -> Any:  # noqa: ANN401 - one type for each dialect
-    insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    own: Any = postgresql if dialect == "postgresql" else sqlite
     greater: Any = func.greatest if dialect == "postgresql" else func.max
-    given = insert(reply_count).values(flushed_at=_NOW_BY_DIALECT[dialect])
+    given = own.insert(reply_count).values(flushed_at=_NOW_BY_DIALECT[dialect])
     changed = {name: greater(reply_count.c[name], given.excluded[name]) for name in _COUNTS}
     return given.on_conflict_do_update(index_elements=_KEY, set_={**changed, "flushed_at": given.excluded.flushed_at})
 
