@@ -7,7 +7,7 @@ TESTS  := --ignore=tests/system --numprocesses=2 --dist=worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help check lint types arch test test-system coverage demo bench docs-tables format lock wheel clean \
-	proof-properties proof-cuts proof-mutants proof-streams proof-w3c
+	proof-chain proof-properties proof-cuts proof-mutants proof-streams proof-w3c
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -56,6 +56,9 @@ proof-mutants: $(VENV)/.dev ## faults planted in the core, one by one: the tests
 
 proof-streams: $(VENV)/.test ## 10,000 aborted streams; 1,000 requests on one connection
 	$(BIN)/python -m tests.integration.streams --write docs/proof/streams.md
+
+proof-chain: $(VENV)/.test ## a million audit rows: verified in constant memory, killed, resumed, one row changed and found
+	$(BIN)/python -m tests.integration.audit_chain --write docs/proof/chain.md
 
 proof-w3c: $(VENV)/.dev ## the W3C trace-context suite: make proof-w3c SUITE=path-of-its-working-tree
 	$(BIN)/python tools/w3c_suite.py $(SUITE) --write docs/proof/w3c.md
