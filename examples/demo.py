@@ -93,6 +93,7 @@ def main() -> int:
             missing += sum(not is_traced(answer) for _, _, answer in rows)
         print(LEGEND)
         store.print_events()
+        store.print_hour()
         locked = store.print_gate()
     print(f"\nreplies, error bodies or events of the gated services without their trace id: {missing}")
     return 1 if missing or not locked else 0
@@ -131,7 +132,8 @@ def _running(command: list[str], folder: str, settings: Mapping[str, str]) -> It
         _wait_for(port, process, log)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        # After SIGTERM uvicorn ends itself by the signal, and the counts of the last seconds are not written.
+        os.killpg(process.pid, signal.SIGINT if "uvicorn" in command else signal.SIGTERM)
         process.wait()
 
 

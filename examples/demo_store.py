@@ -7,15 +7,31 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from datetime import datetime
 from pathlib import Path
 
-from tracegate.store.engine import open_engine
+from sqlalchemy import select
+
+from tracegate.store.engine import open_engine, reading
 from tracegate.store.events import EventQuery, EventStore
+from tracegate.store.rollup import roll_up_new
+from tracegate.store.schema import api_metric_hourly
 from tracegate.store.upgrade import upgrade
 
 SERVICE = "orders"
 LOCKED = 1
 WIDEST = 160
+HOUR_WIDTH = 16
+METRICS = {
+    "requests": "requests_total",
+    "replies": "replies_total",
+    "traced": "traced_replies_total",
+    "coverage %": "trace_coverage_pct",
+    "refused": "refusals_total",
+    "broken": "broken_streams_total",
+    "SSE": "sse_events_total",
+}
+"""Of ``tb_api_metric_hourly``, what is shown, and under which name."""
 SHOWS_MESSAGES = 120
 
 
@@ -42,6 +58,21 @@ class StoreShown:
         for event in events:
             message = event.message if _columns() >= SHOWS_MESSAGES else ""
             _print_cut(f"{event.kind:23} {event.trace_id} {event.route or '-':20} {message}".rstrip())
+
+    def print_hour(self) -> None:
+        """Print what the hour came to: recomputed from what is kept, however often."""
+        roll_up_new(self._engine)
+        metric = api_metric_hourly.c
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(metric.hour_bucket_utc, metric.metric_key, metric.metric_value)).all()
+        hours: dict[datetime, dict[str, float]] = {}
+        for hour, key, value in rows:
+            hours.setdefault(hour, {})[key] = value
+        _print_head("and says, by the hour")
+        print("hour (UTC)".ljust(HOUR_WIDTH), *(f"{name:>{len(name) + 1}}" for name in METRICS))
+        for hour, values in sorted(hours.items()):
+            shown = (f"{values.get(key, 0):>{len(name) + 1}g}" for name, key in METRICS.items())
+            print(f"{hour:%Y-%m-%d %H:%M}".ljust(HOUR_WIDTH), *shown)
 
     def print_gate(self) -> bool:
         """Ask the deploy gate as a pipeline does; return whether it is locked."""

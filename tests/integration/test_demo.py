@@ -20,7 +20,7 @@ ROUTES = ("/orders/{number}", "/orders/<int:number>")
 
 
 @pytest.mark.contract("E3", "F3", "H3")
-def test_the_demonstration_shows_the_answers_the_events_and_a_locked_gate() -> None:
+def test_the_demonstration_shows_the_answers_the_events_the_hour_and_a_locked_gate() -> None:
     """On a terminal of 80 columns; a setting of the person who runs it changes nothing."""
     run = subprocess.run(
         [sys.executable, "-m", "examples.demo"],
@@ -36,6 +36,7 @@ def test_the_demonstration_shows_the_answers_the_events_and_a_locked_gate() -> N
     assert [line for line in run.stdout.splitlines() if len(line) > 80] == []
     both_services_answer_every_question(run.stdout)
     the_store_holds_the_events(run.stdout)
+    the_hours_come_to_what_was_asked(run.stdout)
     the_gate_is_locked(run.stdout)
 
 
@@ -57,6 +58,17 @@ def the_store_holds_the_events(shown: str) -> None:
     kinds = Counter(re.findall(rf"^(\w+) +{ID} ", part, flags=re.MULTILINE))
 
     assert kinds == dict.fromkeys((*CAUSES, "trace_overwrite_refused", "stream_broken"), 2)
+
+
+def the_hours_come_to_what_was_asked(shown: str) -> None:
+    """One, or two where the clock has just struck: every reply traced, every refusal counted."""
+    lines = re.findall(r"^\d{4}-\d\d-\d\d \d\d:00 +(.*)$", shown, flags=re.MULTILINE)
+    hours = [[float(value) for value in line.split()] for line in lines]
+    requests, replies, traced, _, refused, broken, _ = (sum(column) for column in zip(*hours, strict=True))
+
+    assert (requests, replies, traced) == (2 * len(QUESTIONS),) * 3
+    assert (refused, broken) == (8, 2)
+    assert {hour[3] for hour in hours} == {100}
 
 
 def the_gate_is_locked(shown: str) -> None:
