@@ -61,6 +61,7 @@ class Event:
         instance: Stamped by the runtime.
         id: UUIDv7 text, stamped by the runtime; empty before.
         time: UTC, microseconds, stamped by the runtime; None before.
+        metric_value: What the event adds to its metric: 1, or for a surge its refusals in a minute.
     """
 
     kind: Kind
@@ -84,6 +85,7 @@ class Event:
     instance: str = ""
     id: str = ""
     time: datetime | None = None
+    metric_value: int = 1
 
     def stamped(  # noqa: PLR0913 - the six facts that only the runtime knows
         self,

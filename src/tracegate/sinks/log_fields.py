@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["MEMBERS"]
 
 _FIRST: Final = ("id", "time", "kind", "severity")
-_COLUMNS: Final = (*_FIRST, *(item.name for item in fields(Event) if item.name not in _FIRST))
+_IN_WORDS: Final = ("metric_value",)  # the message says it
+_COLUMNS: Final = (*_FIRST, *(item.name for item in fields(Event) if item.name not in (*_FIRST, *_IN_WORDS)))
 
 _ECS_VERSION: Final = "8.11.0"
 _REFUSED: Final = "SYS-004-409-TRACE"

@@ -25,7 +25,7 @@ __all__ = ["COLUMNS", "EVENT_COLUMNS", "days_of", "event_from", "rows_of"]
 
 _ATTRIBUTES: Final = tuple(item.name for item in fields(Event))
 _COLUMN_OF: Final[Mapping[str, str]] = {"kind": "event_type", "time": "event_time", "tenant": "tenant_id"}
-_DERIVED: Final = ("error_code", "metric_key", "metric_value", "dimensions_json")
+_DERIVED: Final = ("error_code", "metric_key", "dimensions_json")
 
 COLUMNS: Final = (*(_COLUMN_OF.get(name, name) for name in _ATTRIBUTES), *_DERIVED)
 """What a row of :func:`rows_of` holds, in its order."""
@@ -77,7 +77,7 @@ def _row(event: Event, time: object) -> tuple[Any, ...]:
     if not is_storable("".join([value for value in values if isinstance(value, str)])):
         values = [storable(value) if isinstance(value, str) else value for value in values]
     code = _REFUSED if event.detail in KIND_BY_DETAIL else CODES_BY_KIND.get(event.kind)
-    return (*values, code, f"{values[_KIND]}_event_count", 1, _labels_json(*_labels(values)))
+    return (*values, code, f"{values[_KIND]}_event_count", _labels_json(*_labels(values)))
 
 
 @lru_cache(maxsize=1024)
