@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from a2wsgi import WSGIMiddleware
 from fastapi import FastAPI
-from flask import Blueprint, Flask, Response, abort, current_app, jsonify, stream_with_context
+from flask import Blueprint, Flask, Response, abort, current_app, jsonify, send_file, stream_with_context
 from flask import request as flask_request
 from flask.typing import ResponseReturnValue
 from flask_cors import CORS
@@ -644,3 +644,15 @@ def test_without_flask_cors_the_policy_says_who_may_read() -> None:
     assert cors_of(app)["access-control-allow-origin"] == CONSOLE
     assert cors_of(closed) == {}
     assert cors_of(strange)["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.contract("C1", "C5", "C8")
+def test_a_file_that_the_server_in_front_sends_is_left_to_it() -> None:
+    """With USE_X_SENDFILE the head declares the length of the file, and the body is empty."""
+    app = service(USE_X_SENDFILE=True)
+    app.add_url_rule("/file", view_func=lambda: send_file(__file__, mimetype="application/octet-stream"))
+    ledger = gated(app)
+    reply = ask_wsgi(app, request("/file"))
+    assert (reply.status, reply.body, trace_of(reply)) == (200, b"", ID)
+    assert (b"X-Sendfile", __file__.encode()) in reply.headers
+    assert ledger == []

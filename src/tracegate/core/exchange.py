@@ -228,7 +228,7 @@ class Exchange(msgspec.Struct, eq=False):
 
     def _pass(self, head: ReplyHead, lines: Headers) -> Headers:
         self.state = State.PASSING
-        if head.length >= 0 and not is_bodiless(self.method, head.status):
+        if not (head.length < 0 or head.elsewhere or is_bodiless(self.method, head.status)):
             self.remaining = head.length
         return self.terms.marked(head, lines, self.trace)
 

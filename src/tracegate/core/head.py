@@ -37,6 +37,7 @@ class ReplyHead(msgspec.Struct, eq=False):
         trace_values: The values of the trace header's lines.
         cors: Whether it is a CORS reply (``Access-Control-Allow-Origin``).
         traceresponse: The value of the last ``traceresponse`` line, or None.
+        elsewhere: Whether a server in front is asked to send a file of its own in place of the body.
     """
 
     status: int
@@ -46,6 +47,7 @@ class ReplyHead(msgspec.Struct, eq=False):
     trace_values: tuple[bytes, ...] = ()
     cors: bool = False
     traceresponse: bytes | None = None
+    elsewhere: bool = False
 
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -54,13 +56,16 @@ _MAX_DIGITS = 18
 _JSON_TYPE = re.compile(rb"application/json|[!#$&^_.+\-0-9a-z]+/[!#$&^_.+\-0-9a-z]+\+json")
 
 # What a line means. PLAIN and the media are the values that the hot path meets.
-_PLAIN, _JSON, _SSE, _TEXT, _LENGTH, _TRACE, _CORS, _TRACERESPONSE, _OTHER_TYPE, _PADDED = range(10)
+_PLAIN, _JSON, _SSE, _TEXT, _LENGTH, _TRACE, _CORS, _TRACERESPONSE, _OTHER_TYPE, _PADDED, _ELSEWHERE = range(11)
 _NO_LENGTH, _REMARKABLE = -1, -2
 _MEDIA_LINES = {_JSON: Media.JSON, _SSE: Media.SSE, _TEXT: Media.TEXT, _OTHER_TYPE: Media.OTHER}
 _TRACKED = {
     b"content-length": _LENGTH,
     b"access-control-allow-origin": _CORS,
     b"traceresponse": _TRACERESPONSE,
+    b"x-accel-redirect": _ELSEWHERE,  # nginx
+    b"x-lighttpd-send-file": _ELSEWHERE,
+    b"x-sendfile": _ELSEWHERE,  # Apache's mod_xsendfile, lighttpd
 }
 RECURRING = frozenset(
     (
@@ -251,6 +256,8 @@ def _note(head: ReplyHead, meaning: int, line: tuple[bytes, bytes]) -> str | Non
         head.trace_values += (line[1],)
     elif meaning == _CORS:
         head.cors = True
+    elif meaning == _ELSEWHERE:
+        head.elsewhere = True
     else:
         head.traceresponse = line[1]
     return None

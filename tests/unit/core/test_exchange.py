@@ -354,6 +354,17 @@ def test_a_body_that_needs_nothing_passes_straight_through(status: int, lines: L
     assert (exchange.status, exchange.error) == (status, None)
 
 
+@pytest.mark.contract("C5", "C8")
+@pytest.mark.parametrize("name", [b"x-sendfile", b"X-Accel-Redirect", b"x-lighttpd-send-file"])
+def test_a_file_that_a_server_in_front_sends_is_not_missed(name: bytes) -> None:
+    """The length is that of the file, and the body is empty: Flask's USE_X_SENDFILE does so."""
+    exchange = opened()
+    lines = [(b"content-type", b"application/pdf"), (b"content-length", b"7"), (name, b"/files/a.pdf")]
+    assert exchange.start(200, lines) == [*lines, ID_LINE]
+    assert exchange.fits(0, more=False)
+    assert exchange.take_events() == ()
+
+
 @pytest.mark.contract("C5")
 @pytest.mark.parametrize(
     ("status", "method", "remaining"),
