@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, make_url, text, update
 
 import tracegate
+from tests.contract.audit_forger import harm
 from tests.contract.stores import an_event
 from tracegate.core.events import Event
 from tracegate.ops.gate_actions import Wish, act
@@ -20,7 +21,7 @@ from tracegate.sinks.spool import Spool
 from tracegate.store.audit_gate import AuditedAction, append_audited_action
 from tracegate.store.engine import is_postgresql, writing
 from tracegate.store.events import EventStore
-from tracegate.store.gate import ActionKind, ActionRow
+from tracegate.store.gate import ActionKind, ActionRow, append_action
 from tracegate.store.schema import reply_count
 from tracegate.store.traffic import CountRow, put_counts
 from tracegate.store.upgrade import downgrade
@@ -170,6 +171,12 @@ def unreadable(stage: Stage) -> None:
     )(stage)
 
 
+def unaudited(stage: Stage) -> None:
+    """Have an unlock of which the audit log says nothing."""
+    with writing(stage.engine) as connection:
+        append_action(connection, "orders", ActionRow("unlock", datetime.now(UTC), actor="eve"), audit_id="x")
+
+
 LOCKS = seen()
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -234,6 +241,10 @@ SITUATIONS: dict[str, tuple[str, Sequence[Setup], tuple[str, ...]]] = {
     "an unlock from the future": ("inconclusive", (done("unlock", ago=-HOUR),), ANY),
     "an action that cannot be read": ("inconclusive", (unreadable,), ANY),
     "no trigger that keeps actions": ("inconclusive", (without_trigger,), ANY),
+    "an unlock that nobody audited": ("inconclusive", (seen(), unaudited), ANY),
+    "a broken audit chain": (
+        "inconclusive", (done("lock"), unlocked(), lambda stage: harm(stage.engine, "DELETE FROM tb_audit_head")), ANY,
+    ),
     "tables of an older version": ("inconclusive", (lambda stage: downgrade(stage.engine, "0002"),), ANY),
     "tables of a newer version": (
         "inconclusive", (execute("UPDATE tb_tracegate_version SET version_num = '9999'"),), ANY,

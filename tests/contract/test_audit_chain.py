@@ -17,6 +17,7 @@ from tests.contract.audit_writers import append_rows
 from tests.contract.stores import processes
 from tracegate.errors import ConfigurationError, StoreError
 from tracegate.ops.audit_key import audit_key
+from tracegate.settings import load_policy
 from tracegate.store import audit_scan
 from tracegate.store.audit import append_audit
 from tracegate.store.audit_chain import Position
@@ -172,7 +173,9 @@ def test_a_short_key_is_refused(secret: bytes) -> None:
 
 def test_the_environment_gives_the_key() -> None:
     """Its bytes, just as they are."""
-    key = audit_key({"TRACEGATE_AUDIT_KEY": SECRET.decode()})
+    environ = {"TRACEGATE_AUDIT_KEY": SECRET.decode()}
+    load_policy(environ)  # it is no setting of the policy, and no fault of it
+    key = audit_key(environ)
     assert key is not None
     assert (key.id, key.sign(b"x")) == (KEY.id, KEY.sign(b"x"))
 

@@ -156,6 +156,14 @@ def test_a_chain_made_anew_without_its_key_opens_no_gate(engine: Engine, monkeyp
     assert judge(asked(engine).evidence).state == "open"
 
 
+def test_a_key_that_is_none_is_a_doubt(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never an exception: who watches a gate goes on watching."""
+    do(engine, "override")
+    monkeypatch.setenv("TRACEGATE_AUDIT_KEY", "short")
+    found = asked(engine)
+    assert (judge(found.evidence).state, found.details) == ("inconclusive", ("audit_key: must have 32 bytes or more",))
+
+
 def test_nobody_acts_on_a_damaged_chain(engine: Engine) -> None:
     """An action that could not be audited is not taken."""
     do(engine, "lock")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tracegate.errors import StoreError
+from tracegate.errors import ConfigurationError, StoreError
 from tracegate.ops.audit_key import audit_key
 from tracegate.ops.deploy_gate import WINDOW, Action, Cause, Doubt, Evidence
 from tracegate.store.audit_gate import chain_faults
@@ -119,8 +119,11 @@ def _of_store(engine: Engine) -> Iterator[tuple[Doubt, str]]:
 
 def _of_chain(engine: Engine, service: str) -> Iterator[tuple[Doubt, str]]:
     """Yield what the audit log says against the actions: one that is not in its chain was done by nobody."""
-    for says in chain_faults(engine, service, audit_key()):
-        yield Doubt.CHAIN_BROKEN, says
+    try:
+        for says in chain_faults(engine, service, audit_key()):
+            yield Doubt.CHAIN_BROKEN, says
+    except ConfigurationError as error:  # a key that is none
+        yield Doubt.CHAIN_BROKEN, str(error)
 
 
 def _of_traffic(seen: Seen, now: datetime, min_replies: int, window: timedelta) -> Iterator[tuple[Doubt, str]]:

@@ -32,7 +32,8 @@ _TRIGGERS_SQLITE: Final = (
     "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'tb~_%~_no~_%' ESCAPE '~'"
 )
 _TRIGGERS_POSTGRESQL: Final = (
-    "SELECT count(*) FROM pg_trigger WHERE tgfoid = 'tracegate_append_only'::regproc"
+    "SELECT count(*) FROM pg_trigger"
+    " WHERE tgfoid IN ('tracegate_append_only'::regproc, 'tracegate_only_prefix'::regproc)"
     " AND tgparentid = 0 AND tgenabled IN ('O', 'A')"
     " AND tgrelid NOT IN (SELECT inhrelid FROM pg_inherits)"
 )
@@ -133,7 +134,7 @@ def _tables(connection: Connection) -> Iterator[Finding]:
 
 def _append_only(connection: Connection) -> Finding:
     on_postgresql = is_postgresql(connection)
-    expected = len(APPEND_ONLY) * (2 if on_postgresql else 3)
+    expected = len(APPEND_ONLY) * 2 + 1 if on_postgresql else len(APPEND_ONLY) * 3
     in_force = connection.scalar(text(_TRIGGERS_POSTGRESQL if on_postgresql else _TRIGGERS_SQLITE))
     disabled = connection.scalar(text(_DISABLED_ON_A_DAY)) if on_postgresql else 0
     if in_force == expected and not disabled:
