@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.fakes import HEX, OWN
+from tracegate.adapters.wiring import wired
 from tracegate.core.events import Event, Kind, Severity, Stage
 from tracegate.core.policy import Policy
 from tracegate.errors import ConfigurationError
@@ -223,6 +224,19 @@ def test_names_that_are_none_are_a_fault_of_the_configuration() -> None:
         with pytest.raises(ConfigurationError) as caught:
             make()
         assert caught.value.faults == ((setting, "'elastic' is not one of tracegate, ecs, otel"),)
+
+
+@pytest.mark.contract("F5", "A3")
+def test_a_gate_logs_as_its_policy_says(caplog: pytest.LogCaptureFixture) -> None:
+    """The names, and the formats in which its ids may be spelled."""
+    runtime = wired(Policy(log_fields="otel", formats=("opaque",)))
+    event = Event(kind="missing_trace", severity="error", component="c", message="m", trace_id="job-7", stage="context")
+    with caplog.at_level("ERROR", "tracegate.events"):
+        runtime.record([event])
+
+    document = json.loads(caplog.messages[-1])
+    assert document["EventName"] == "tracegate.missing_trace"
+    assert re.fullmatch("[0-9a-f]{32}", document["TraceId"])
 
 
 @pytest.mark.contract("F2")
