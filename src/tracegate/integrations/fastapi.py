@@ -9,6 +9,7 @@ from fastapi.applications import FastAPI  # instrumentation replaces the name in
 from tracegate.integrations import starlette
 from tracegate.integrations.mixin import mix_in
 from tracegate.integrations.openapi import documented
+from tracegate.integrations.starlette_streams import record_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tracegate.core.policy import Policy
     from tracegate.runtime import Runtime
 
-__all__ = ["DocumentedFastAPI", "install"]
+__all__ = ["DocumentedFastAPI", "install", "record_streams"]
 
 
 def install(

@@ -15,6 +15,7 @@ from tracegate.adapters.wsgi_passage import exchange_in
 from tracegate.core.refusal import error_object
 from tracegate.errors import MissingTraceError
 from tracegate.integrations.flask_cors import ApplicationCors
+from tracegate.integrations.flask_streams import record_streams
 from tracegate.integrations.mixin import mix_in
 from tracegate.runtime import Runtime
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tracegate.core.exchange import Exchange
     from tracegate.core.policy import Policy
 
-__all__ = ["GatedFlask", "TraceGate"]
+__all__ = ["GatedFlask", "TraceGate", "record_streams"]
 
 _EXTENSION = "tracegate"
 _INTERNAL_ERROR = 500

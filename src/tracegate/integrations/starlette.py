@@ -14,6 +14,7 @@ from tracegate.errors import MissingTraceError
 from tracegate.integrations.mixin import mix_in
 from tracegate.integrations.starlette_cors import ApplicationCors
 from tracegate.integrations.starlette_routes import mounted_applications, route_template
+from tracegate.integrations.starlette_streams import record_streams
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, MutableMapping
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tracegate.core.policy import Policy
     from tracegate.runtime import Runtime
 
-__all__ = ["GatedStarlette", "install"]
+__all__ = ["GatedStarlette", "install", "record_streams"]
 
 _INTERNAL_ERROR = 500
 _REFUSED = 409
