@@ -246,8 +246,9 @@ class _Wsgi(Shell):
 
     def ask(self, client: Client | None = None, **facts: Any) -> Reply:  # noqa: ANN401
         asked = client or Client(**facts)
+        path = asked.path.encode().decode("latin-1")
         environ = {
-            "REQUEST_METHOD": asked.method, "PATH_INFO": asked.path, "QUERY_STRING": "", "wsgi.input": io.BytesIO(),
+            "REQUEST_METHOD": asked.method, "PATH_INFO": path, "QUERY_STRING": "", "wsgi.input": io.BytesIO(),
             "HTTP_X_TRACE_ID": asked.trace.decode(), "HTTP_X_USER": asked.who, "HTTP_X_TENANT_KEY": asked.tenant,
         }  # fmt: skip
         if asked.last_event_id is not None:

@@ -285,3 +285,17 @@ def test_a_recording_whose_producer_died_ends_in_an_error(protocol: str, engine:
     assert names(reply.events[-1])["trace_id"] == SECOND.decode()
     assert shell.events[-1].kind == "stream_broken"
     assert (shell.resume("last").status, shell.events[-1].detail) == (409, "broken")
+
+
+@both
+def test_names_and_ids_of_any_length_and_kind_are_found_again(protocol: str, engine: Engine) -> None:
+    """An index has a bound; what is longer is looked up by its digest."""
+    event_ids = ["\U0001f600" * 64, "x" * 5000, "a\x1a0000", "\x01", "end"]
+    steps = [f"id: {event_id}\ndata: x\n\n".encode() for event_id in event_ids]
+    shell = shell_of(protocol, engine, Script([*steps]))
+    path = "/" + "\U0001f600" * 1000
+    shell.record(path=path, who="u" * 9000, tenant="t" * 9000)
+
+    for at, event_id in enumerate(event_ids[:-1], start=1):
+        assert shell.resume(event_id, path=path, who="u" * 9000, tenant="t" * 9000).ids == event_ids[at:]
+        assert shell.resume(event_id, path=path + "x", who="u" * 9000, tenant="t" * 9000).status == 409

@@ -18,14 +18,15 @@ from tracegate.core.rewrite.sse_units import UnitSplitter
 __all__ = ["Block", "BlockCutter", "Piece", "bounded", "id_of_request", "numbered"]
 
 _BLANKS: Final = " \t"
-_LONGEST_KEY: Final = 256
+_LONGEST_KEY_BYTES: Final = 256
 
 
 def bounded(text: str) -> str:
-    """Return *text*, or its SHA-256 where it is longer than an index takes: what is looked up by has a bound."""
-    if len(text) <= _LONGEST_KEY:
-        return text
-    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    """Return *text*, or its SHA-256 where it is long or odd: what an index is to hold has a bound on every store."""
+    raw = text.encode("utf-8", "surrogatepass")
+    return (
+        text if len(raw) <= _LONGEST_KEY_BYTES and text.isprintable() else f"sha256:{hashlib.sha256(raw).hexdigest()}"
+    )
 
 
 def id_of_request(values: list[bytes]) -> str | None:

@@ -88,4 +88,6 @@ def test_what_is_looked_up_has_a_bound() -> None:
     assert bounded("a" * 256) == "a" * 256
     assert len(bounded("a" * 257)) < 100
     assert bounded("a" * 257) != bounded("b" * 257)
-    assert bounded("\ud800" * 300)
+    for odd in ("\ud800", "\0", "a\nb", "\U0001f600" * 65):
+        assert bounded(odd).startswith("sha256:")
+    assert bounded("\U0001f600 é" * 32).startswith("\U0001f600")
