@@ -132,8 +132,10 @@ class Kept:
             found[*at, "missing_trace_event_count"] += one.kind == "missing_trace"
             found[*at, "broken_streams_total"] += one.kind == "stream_broken"
             if one.detail is not None:
-                found[*at, "error_code_total.SYS-004-409-TRACE"] += 1
-            if one.detail is not None and not one.would_refuse:
+                found[
+                    *at, f"error_code_total.{'SSE-003-409-RESUME' if one.detail == 'gap' else 'SYS-004-409-TRACE'}"
+                ] += 1
+            if one.detail not in (None, "gap") and not one.would_refuse:
                 found[*at, "refusals_total"] += 1
                 found[*at, f"refusals_total.{one.kind}"] += 1
         for at in seen:
@@ -176,6 +178,7 @@ FACTS = st.sampled_from((
     {"kind": "conflicting_trace", "detail": "conflicting_trace_id"},
     {"kind": "trace_overwrite_refused", "detail": "trace_overwrite_refused"},
     {"kind": "stream_broken", "detail": None},
+    {"kind": "sse_resume_failed", "detail": "gap"},
 ))  # fmt: skip
 MINUTES = st.one_of(st.sampled_from((0, 59, 60, 119, 120, 121)), st.integers(0, 179))
 NUMBERS = st.integers(0, 5)

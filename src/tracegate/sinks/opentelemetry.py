@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tracegate.core.events import Event
 
-__all__ = ["ATTRIBUTES", "OpenTelemetrySink"]
+__all__ = ["ATTRIBUTES", "COUNTED", "COUNTERS", "OpenTelemetrySink"]
 
 _SCOPE = "tracegate"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +45,10 @@ ATTRIBUTES: Mapping[str, str] = {
 }
 """What the columns of an event are called, by the semantic conventions where they have a name."""
 
-_COUNTED = ("service", "route", "mode", "detail", "would_refuse")
+COUNTERS: Mapping[Kind, str] = {kind: f"{kind}_event_count" for kind in get_args(Kind)}
+"""What counts the events of each kind."""
+
+COUNTED = ("service", "route", "mode", "detail", "would_refuse")
 """What a count is told apart by: columns of few values. Never an id, nor a tenant, of which there may be many."""
 
 
@@ -71,8 +74,8 @@ class OpenTelemetrySink:
         self._logger = get_logger(_SCOPE, logger_provider=logger_provider)
         meter = get_meter(_SCOPE, meter_provider=meter_provider)
         self._counters = {
-            kind: meter.create_counter(f"{kind}_event_count", unit="{event}", description=f"Events of kind {kind}")
-            for kind in get_args(Kind)
+            kind: meter.create_counter(name, unit="{event}", description=f"Events of kind {kind}")
+            for kind, name in COUNTERS.items()
         }
         self._severities = {
             "info": SeverityNumber.INFO,
@@ -92,7 +95,7 @@ class OpenTelemetrySink:
             attributes=_attributes(event, ATTRIBUTES),
             event_name=f"{_SCOPE}.{event.kind}",
         )
-        self._counters[event.kind].add(1, _attributes(event, _COUNTED))
+        self._counters[event.kind].add(1, _attributes(event, COUNTED))
 
 
 def _attributes(event: Event, columns: Iterable[str]) -> dict[str, str | int | bool]:

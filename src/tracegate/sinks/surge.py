@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from tracegate.core.events import KIND_BY_DETAIL
 from tracegate.runtime import SystemMint
 from tracegate.sinks.fork import begin_anew_after_fork
 
@@ -126,7 +127,7 @@ class SurgeSink:
 
     def __call__(self, event: Event, /) -> None:
         """Look at *event*."""
-        if event.detail is None or event.would_refuse or event.time is None:
+        if event.detail not in KIND_BY_DETAIL or event.would_refuse or event.time is None:
             return
         with self._lock:
             begins = self._surge.add(int(event.time.timestamp()) // _MINUTE_SECONDS)

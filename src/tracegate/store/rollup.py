@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Text, and_, cast, delete, func, insert, select, text, update
 
+from tracegate.core.events import KIND_BY_DETAIL
 from tracegate.store.engine import is_postgresql, reading, writing
 from tracegate.store.gate import store_time
 from tracegate.store.schema import api_metric_hourly, data_retention_run, metric_rollup, ops_event, reply_count
@@ -151,15 +152,15 @@ _OF_EVENTS: Final = ("missing_trace_event_count", "refusals_total", "broken_stre
 
 def _of_events(connection: Connection, hour: datetime) -> _Metrics:
     event = ops_event.c
-    refused = and_(event.detail.is_not(None), ~event.would_refuse)
-    group = (event.tenant_id, event.event_type, event.error_code, refused)
+    group = (event.tenant_id, event.event_type, event.error_code, event.detail, event.would_refuse)
     found: dict[tuple[str, str], int] = {}
     wanted = select(*group, func.count()).where(_within(event.event_time, hour)).group_by(*group)
     rows: Sequence[Any] = connection.execute(wanted).all()
-    for tenant, kind, code, is_refusal, events in rows:
+    for tenant, kind, code, detail, delivered, events in rows:
+        is_refusal = detail in KIND_BY_DETAIL and not delivered
         keys: dict[str, bool] = {
             "missing_trace_event_count": kind == "missing_trace",
-            "refusals_total": bool(is_refusal),
+            "refusals_total": is_refusal,
             "broken_streams_total": kind == "stream_broken",
         }
         more = [f"refusals_total.{kind}"] if is_refusal else []

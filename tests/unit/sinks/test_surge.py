@@ -141,9 +141,9 @@ def test_a_surge_is_one_event_with_the_trace_that_began_it() -> None:
     )
 
 
-@pytest.mark.parametrize("facts", [{"detail": None}, {"would_refuse": True}])
+@pytest.mark.parametrize("facts", [{"detail": None}, {"detail": "gap"}, {"would_refuse": True}])
 def test_only_refusals_count(facts: dict[str, object]) -> None:
-    """What was delivered, or broke, was not refused."""
+    """What was delivered, or broke, or was refused for another reason than its trace, is none."""
     assert told([at(1, **facts) for _ in range(100)]) == []
     assert told([replace(REFUSAL, time=None)] * 100) == []
 
