@@ -193,6 +193,18 @@ def test_a_chain_with_a_key_is_continued_with_it_or_not_at_all(engine: Engine) -
     assert verify_chain(engine, "t").failures[0][:2] == ("hash_key_unknown", 1)
 
 
+def test_a_head_that_was_set_back_is_not_signed_anew(engine: Engine) -> None:
+    """The next row would make a shortened chain look whole."""
+    entries = write(engine, [a_row(1), a_row(2), a_row(3)], KEY)
+    without_triggers(engine)
+    with writing(engine) as connection:
+        run(connection, "DELETE FROM tb_audit_log WHERE chain_seq = 3")
+        set_head(connection, 2, entries[1].hash_curr)
+    with pytest.raises(StoreError, match="does not end at its row 2"):
+        write(engine, [a_row(4)], KEY)
+    assert verify_chain(engine, "t", Scan(key=KEY)).failures[0][:2] == ("head_mismatch", 2)
+
+
 # Verifying
 
 

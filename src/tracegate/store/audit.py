@@ -138,12 +138,12 @@ def append_audit(connection: Connection, row: AuditRow, key: AuditKey | None = N
 def _lock_end(connection: Connection, tenant: str, key: AuditKey | None) -> tuple[int, str, datetime | None]:
     """Let nobody else append, and return the next number, the hash to continue, and the time of the newest row."""
     head = audit_head.c
-    wanted = select(head.last_seq, head.last_hash).where(head.tenant_id == tenant).with_for_update()
+    wanted = select(head.last_seq, head.last_hash, head.signature).where(head.tenant_id == tenant).with_for_update()
     found = connection.execute(wanted).first()
     if found is None:
         _begin_chain(connection, tenant)
         found = connection.execute(wanted).one()
-    seq, last_hash = found
+    seq, last_hash, signature = found
     if seq == 0:
         return 1, GENESIS, None
     log = audit_log.c
@@ -154,6 +154,9 @@ def _lock_end(connection: Connection, tenant: str, key: AuditKey | None) -> tupl
     if ":" in last.hash_algo and last.hash_algo != algorithm(key):
         problem = "the audit chain is kept with a key, which is not here" if key is None else "is not that of the chain"
         raise ConfigurationError((("audit_key", problem),))
+    # The head is signed anew below: one that was set back must not be.
+    if last.hash_algo == algorithm(key) and signature != head_signature(tenant, seq, last_hash, key):
+        raise StoreError(f"the audit chain does not end at its row {seq}, as its head says: nothing is appended to it")
     return seq + 1, last_hash, datetime.fromisoformat(last.created_at)
 
 
