@@ -182,7 +182,7 @@ class Tape:
             else:
                 leaves, pending = self._record(piece, piece.block)
                 out.append(leaves)
-        return b"".join(out), pending if self._policy.durability == "before_event" else None
+        return b"".join(out), pending
 
     def rest(self) -> bytes:
         """Return what is held of an unfinished block."""
@@ -200,7 +200,7 @@ class Tape:
             event_id = numbered_id(self._id, self._seq)
             out = numbered(block, event_id)
         event = RecordedEvent(self._id, self._key, self._seq, event_id, block.event_type, block.raw, self._trace_id)
-        pending = self._writer.add(event)
+        pending = self._writer.add(event, awaited=self._policy.durability == "before_event")
         kept = self._policy.max_events
         if self._seq > kept and self._seq % max(1, kept // 10) == 0:
             self._writer.trim(Trimming(self._id, self._seq - kept))

@@ -27,6 +27,9 @@ _log = logging.getLogger("tracegate.sinks")
 
 _EXIT_SECONDS = 5.0
 _TIDY_SECONDS = 600.0
+_GATHER_SECONDS = 0.005
+"""How long events gather before they are given to the store, where nobody waits for them: to wake a thread costs more
+than to record an event."""
 
 
 class _Store(Protocol):
@@ -88,6 +91,7 @@ class StreamWriter:
         self._open: set[str] = set()
         self._thread: threading.Thread | None = None
         self._stopped = False
+        self._awaited = False
         self._answering = True
         self._given_at = 0.0
         self._beat_at = 0.0
@@ -103,12 +107,12 @@ class StreamWriter:
             self._put(beginning, None)
             return True
 
-    def add(self, event: RecordedEvent) -> Future[bool] | None:
+    def add(self, event: RecordedEvent, *, awaited: bool = False) -> Future[bool] | None:
         """Queue *event*: never waits, never raises.
 
         Returns:
-            Gets whether the event is durable; from another thread, so callbacks must not block. None: it did not fit,
-            or the store does not answer, and nobody should wait for it.
+            Where it is *awaited*, what is done when the event is durable; from another thread, so callbacks must not
+            block. None: it did not fit, or the store does not answer, and nobody should wait for it.
         """
         size = len(event.payload)
         with self._turn:
@@ -116,11 +120,14 @@ class StreamWriter:
                 self.dropped += 1
                 return None
             self._queued_bytes += size
-            done: Future[bool] = Future()
-            done.set_running_or_notify_cancel()
-            self._put(event, done)
             late = self._in_hand and time.monotonic() - self._given_at > self._retry_seconds
-            return done if self._answering and not late else None
+            done: Future[bool] | None = None
+            if awaited and self._answering and not late:
+                done = Future()
+                self._awaited = True
+                done.set_running_or_notify_cancel()
+            self._put(event, done)
+            return done
 
     def trim(self, trimming: Trimming) -> None:
         """Queue the end of the first events of a recording, if it fits; the next one makes up for it."""
@@ -137,6 +144,8 @@ class StreamWriter:
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until all that is queued is durable; return whether it is."""
         with self._turn:
+            self._awaited = True
+            self._turn.notify_all()
             return self._turn.wait_for(lambda: not self._queue and not self._in_hand, timeout_seconds)
 
     def close(self, timeout_seconds: float = _EXIT_SECONDS) -> bool:
@@ -162,7 +171,8 @@ class StreamWriter:
             with suppress(RuntimeError):  # no more threads: the next step asks again
                 thread.start()
                 self._thread = thread
-        self._turn.notify_all()
+        if len(self._queue) == 1 or done is not None:  # else the thread is at it already, or about to be
+            self._turn.notify_all()
 
     def _run(self) -> None:
         turn = self._turn
@@ -170,6 +180,8 @@ class StreamWriter:
             with turn:
                 while not (self._stopped or self._queue or (self._open and time.monotonic() >= self._beat_at)):
                     turn.wait(max(0.0, self._beat_at - time.monotonic()) if self._open else None)
+                turn.wait_for(lambda: self._stopped or self._awaited or not self._queue, _GATHER_SECONDS)
+                self._awaited = False
                 if self._stopped:
                     return
                 taken = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]

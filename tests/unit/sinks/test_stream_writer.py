@@ -97,7 +97,7 @@ def test_steps_arrive_in_order_and_what_gathers_goes_together(writer: StreamWrit
     store.open.clear()
     writer.begin(BEGIN)
     store.asked.wait(LONG)
-    pending = [writer.add(event(1)), writer.add(event(2))]
+    pending = [writer.add(event(1), awaited=True), writer.add(event(2), awaited=True)]
     writer.trim(Trimming("r", 1))
     writer.end(Ending("r", "ended", 2))
     assert [one is not None and one.done() for one in pending] == [False, False]
@@ -136,14 +136,14 @@ def test_a_store_that_fails_gets_the_same_again(
     store.failure = StoreError("the disk is full")
     writer.begin(BEGIN)
     until(lambda: not writer._answering)
-    assert writer.add(event(1)) is None
+    assert writer.add(event(1), awaited=True) is None
     time.sleep(0.05)
     store.failure = None
 
     assert writer.flush(LONG)
     assert store.steps == [BEGIN, event(1)]
     assert [record.getMessage() for record in caplog.records] == ["streams are not recorded: the disk is full"]
-    pending = writer.add(event(2))
+    pending = writer.add(event(2), awaited=True)
     assert pending is not None
     assert pending.result(LONG)
 
@@ -154,7 +154,7 @@ def test_a_store_that_hangs_is_waited_for_by_nobody_after_a_while(writer: Stream
     writer.begin(BEGIN)
     store.asked.wait(LONG)
     time.sleep(0.02)
-    assert writer.add(event(1)) is None
+    assert writer.add(event(1), awaited=True) is None
 
 
 @pytest.mark.parametrize("failure", [None, ValueError("never")])
