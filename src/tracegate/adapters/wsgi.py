@@ -67,7 +67,7 @@ class TraceGate:
         self.plain_heads = PlainHeads(self.terms)
         traffic = self.runtime.traffic
         self.tally_of = None if traffic is None else tallies_of(traffic, self.runtime.policy)
-        passage = Passage if self.tally_of is None else counted_passages(self.tally_of)
+        passage = Passage if self.tally_of is None else counted_passages(self.tally_of, self.runtime.policy)
         self._usual = self.keys[0][0], self.terms.gate.accept_value, passage
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the application has

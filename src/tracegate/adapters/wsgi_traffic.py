@@ -40,26 +40,24 @@ def count_refusal(tally_of: Callable[[Environ], Tally] | None, environ: Environ)
 
 
 def counted_passages(
-    tally_of: Callable[[Environ], Tally],
+    tally_of: Callable[[Environ], Tally], policy: Policy
 ) -> Callable[[Trace, Shell, Environ, StartResponse], Passage]:
-    """Return what makes the passage of a request that was let in, and counts it."""
+    """Return what makes the passage of a request that was let in, and counts it.
+
+    The passage counts the reply that passes straight through: its head carries the trace.
+    """
+    tally = tally_of({}) if policy.tenant_header is None else None
+    answer = Passage.answer
+
+    class CountedPassage(Passage, eq=False):
+        def answer(self, body: Iterable[bytes]) -> Iterable[bytes]:
+            served = answer(self, body)
+            if self._reply is None:
+                (tally or tally_of(self.environ)).traced()
+            return served
 
     def new(trace: Trace, shell: Shell, environ: Environ, start_response: StartResponse) -> Passage:
-        passage = _CountedPassage(trace, shell, environ, start_response)
-        passage.tally = tally = tally_of(environ)
-        tally.request()
-        return passage
+        (tally or tally_of(environ)).request()
+        return CountedPassage(trace, shell, environ, start_response)
 
     return new
-
-
-class _CountedPassage(Passage, eq=False):
-    """Counts the reply that passed straight through: its head carries the trace."""
-
-    tally: Tally | None = None
-
-    def answer(self, body: Iterable[bytes]) -> Iterable[bytes]:
-        served = Passage.answer(self, body)
-        if self._reply is None and self.tally is not None:
-            self.tally.traced()
-        return served
