@@ -113,6 +113,9 @@ def test_a_checkpoint_kept_elsewhere_can_adopt_too(engine: Engine) -> None:
     kept = sign("t", Position(1, entry.hash_curr), KEY)
     assert verify_chain(engine, "t", Scan(key=KEY, checkpoints=[kept])).passed
     assert not verify_chain(engine, "t", Scan(key=KEY, checkpoints=[replace(kept, signature="")])).passed
+    others = sign("t", Position(1, entry.hash_curr), OTHER)
+    found = verify_chain(engine, "t", Scan(key=KEY, checkpoints=[others]))
+    assert (found.failures[0][:2], found.checkpoints) == (("hash_algo_mismatch", 1), 1)
 
 
 def test_a_forged_checkpoint_is_found(engine: Engine) -> None:
@@ -186,6 +189,16 @@ def test_no_row_goes_that_no_checkpoint_covers_or_that_is_too_young(engine: Engi
     with pytest.raises(ValueError, match="the deploy gate"):
         retain_audit(engine, OPERATIONS, asked(), KEY)
     assert verify_chain(engine, "t", Scan(key=KEY)).rows == 6
+
+
+def test_a_checkpoint_that_is_too_young_is_passed_over(engine: Engine) -> None:
+    """For the newest one of which all rows are old enough."""
+    filled(engine, 3, signed_at=2)
+    then = datetime.now(UTC)
+    write(engine, [a_row(4)], KEY)
+    sign_chain(engine, "t", KEY)
+    assert retain_audit(engine, "t", asked(before=then), KEY) == 2
+    assert verify_chain(engine, "t", Scan(key=KEY)).start == 2
 
 
 def test_nothing_goes_of_a_chain_that_is_damaged(engine: Engine) -> None:
@@ -266,6 +279,8 @@ PREFIX = "DELETE FROM tb_audit_log WHERE tenant_id = 't' AND chain_seq <= 4"
 def test_no_other_run_lets_audit_rows_go(engine: Engine, opened: tuple[str, ...]) -> None:
     """It is open, of this table and tenant, and ends at a checkpoint."""
     filled(engine)
+    write(engine, [a_row(number, tenant_id="u") for number in range(4)], KEY)
+    sign_chain(engine, "u", KEY)
     refused(engine, *opened, PREFIX)
 
 
