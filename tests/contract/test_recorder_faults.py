@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from sqlalchemy import Engine, delete, update
 from tests.contract.recorder_shells import FIRST, SECOND, Reply, Script, Shell, all_closed, rows, shell_of
 from tests.contract.test_recorder_resume import IDS, STREAM
 from tests.integration.event_stream import read_event_stream
+from tracegate.cli import main
 from tracegate.core.streams.recording import Beginning, RecordedEvent, Step, StreamKey
 from tracegate.errors import MissingTraceError, StoreError
 from tracegate.store.engine import reading, writing
@@ -363,6 +365,18 @@ def test_retention_drops_by_age_what_nobody_adds_to(shell: Shell, engine: Engine
     assert len(statuses(engine)) == 1
     with pytest.raises(ValueError, match="time zone"):
         drop_streams(engine, cut.replace(tzinfo=None))
+
+
+def test_the_command_line_s_retention_takes_streams_along(shell: Shell, engine: Engine, url: str) -> None:
+    """Whole days, like events."""
+    shell.record()
+    day = rows(engine)[0].created_at.date()
+    assert main(["store", "retain", "--before", f"{day}", "--url", url]) == 0
+    assert len(rows(engine)) == 6
+    with writing(engine) as connection:
+        connection.execute(update(stream_event).values(created_at=rows(engine)[0].created_at - timedelta(days=1)))
+    assert main(["store", "retain", "--before", f"{day}", "--url", url]) == 0
+    assert rows(engine) == []
 
 
 def test_the_same_steps_again_change_nothing(engine: Engine) -> None:

@@ -129,10 +129,12 @@ def _rollup(chosen: argparse.Namespace, engine: Engine) -> int:
 def _retain(chosen: argparse.Namespace, engine: Engine) -> int:
     from tracegate.store.retain import retain  # noqa: PLC0415 - same
     from tracegate.store.rollup import roll_up_new  # noqa: PLC0415 - same
+    from tracegate.store.streams import drop_streams  # noqa: PLC0415 - same
     from tracegate.store.traffic import drop_counts  # noqa: PLC0415 - same
 
     today = datetime.now(UTC).date()
     before = chosen.before or today - timedelta(days=chosen.keep_days)
+    drop_streams(engine, datetime.combine(before, time(), UTC))
     roll_up_new(engine)  # from what is about to go
     dropped = retain(engine, before)
     drop_counts(engine, datetime.combine(before, time(), UTC))

@@ -20,6 +20,8 @@ policy: dict[str, Any] = {
     "number_events": True,
     "on_disconnect": os.environ.get("RECORDER_ON_DISCONNECT", "finish"),
     "lease_seconds": float(os.environ.get("RECORDER_LEASE_SECONDS", "15")),
+    "durability": os.environ.get("RECORDER_DURABILITY", "background"),
+    "commit_wait_seconds": 5,
     "poll_seconds": 0.05,
 }
 calls = 0
