@@ -104,8 +104,10 @@ class StoreError(TracegateError, OSError):
 
     Attributes:
         reason: What is wrong, in one English sentence without secrets: never the store's address.
+        final: Whether the store is well and will refuse the same again: what it was given is at fault.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, final: bool = False) -> None:
         self.reason = reason
+        self.final = final
         super().__init__(reason)

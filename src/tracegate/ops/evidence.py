@@ -143,5 +143,9 @@ def _of_spool(spool: Spool | None) -> Iterator[tuple[Doubt, str]]:
             yield Doubt.SPOOL, f"{waiting} events wait in the spool"
         if damaged := spool.damaged():
             yield Doubt.EVENTS_LOST, f"{damaged} files of the spool are damaged and were set aside"
+        if refused := spool.refused():
+            yield Doubt.EVENTS_LOST, f"{refused} events are refused by the store for good, and were set aside"
+        if lost := spool.lost():
+            yield Doubt.EVENTS_LOST, f"{lost} events were recorded nowhere but in the log"
     except StoreError as error:
         yield Doubt.SPOOL, error.reason

@@ -14,7 +14,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tracegate.errors import StoreError
+from tracegate.sinks.losses import Losses, reason_of
+from tracegate.sinks.refused import is_final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -31,8 +32,14 @@ _LOOK_EVERY_SECONDS = 30.0
 """How often an idle process looks for what another one left in the spool when it was killed."""
 
 
+_MARK_SECONDS = 1.0
+"""How long an end waits for the mark of what was lost."""
+
 _EXIT_SECONDS = 5.0
 """How long the end of the interpreter waits for the store, and then for the spool."""
+
+_LATE_SECONDS = 1.0
+"""How long the store may be at the same events; then what waits for it goes to the spool as well, awaited or not."""
 
 _CAUGHT_UP = 1_000
 """A replay that found fewer events than this is about to catch up with those that come."""
@@ -76,6 +83,8 @@ class Delivery:
         self._telling = 0
         self._look_at = 0.0 if spool is not None else math.inf  # a process before this one may have left something
         self._wake_at = -math.inf
+        self._late_at = math.inf
+        self._losses = Losses(spool)
 
     def accept(self, parcel: Parcel) -> None:
         """Queue *parcel*. Waits for nothing, unless the system gives no thread: the spool is written at once then."""
@@ -110,9 +119,11 @@ class Delivery:
             _running.discard(self)
             self._store_turn.notify_all()
             self._spool_turn.notify_all()
+        for thread in self._threads[1:]:
+            thread.join(_MARK_SECONDS)
 
     def _is_done(self) -> bool:
-        return not self._queues.backlog and not self._telling
+        return not self._queues.backlog and not self._telling and time.monotonic() < self._losses.due_at
 
     def _start(self) -> bool:
         loops = (self._feed_store, self._feed_spool)[len(self._threads) :]
@@ -138,6 +149,7 @@ class Delivery:
         with self._exclusive() as queues:
             if self._stopped:
                 queues.give_up()
+        self._losses.mark()
 
     def _feed_store(self) -> None:
         while (parcels := self._for_store()) is not None:
@@ -158,7 +170,12 @@ class Delivery:
                 # What came before the store was back is on its way to the spool, and is taken before what came after.
                 self._recovering = False
                 self._store_turn.wait_for(lambda: queues.spool_is_idle, self._retry_seconds)
-            return None if self._stopped else queues.for_store()
+            if self._stopped:
+                return None
+            self._late_at = time.monotonic() + _LATE_SECONDS
+            if self._late_at < self._wake_at:
+                self._spool_turn.notify()
+            return queues.for_store()
 
     def _replay(self) -> int:
         """Give the store what is in the spool, if anything may be. A spool that cannot be read keeps nothing back."""
@@ -172,17 +189,20 @@ class Delivery:
         except _AwayError as away:
             raise away.failure from None
         except Exception as failure:  # noqa: BLE001 - a broken disk must not keep the store from taking what comes
-            _log.warning("the spool is not replayed: %s", _reason(failure))
+            _log.warning("the spool is not replayed: %s", reason_of(failure))
             return 0
 
     def _give(self, events: Sequence[Event]) -> None:
         try:
             self._take(events)
         except BaseException as failure:
+            if is_final(failure):
+                raise
             raise _AwayError(failure) from failure
 
     def _store_answered(self, parcels: list[Parcel], replayed: int) -> None:
         with self._exclusive() as queues:
+            self._late_at = math.inf
             queues.store_took(parcels)
             was_away = not queues.answering
             # Nothing was given to it while something is on its way to the spool: that will show whether it is back.
@@ -198,6 +218,7 @@ class Delivery:
 
     def _store_failed(self, parcels: list[Parcel], failure: BaseException) -> None:
         with self._exclusive() as queues:
+            self._late_at = math.inf
             first = queues.answering
             queues.store_refused(parcels)
             if self._spool is not None:
@@ -206,21 +227,31 @@ class Delivery:
             self._spool_turn.notify()
             self._progress.notify_all()
         if first:
-            _log.warning("the event store does not take events: %s", _reason(failure))
+            _log.warning("the event store does not take events: %s", reason_of(failure))
 
     def _feed_spool(self) -> None:
         while (parcels := self._for_spool()) is not None:
             self._write_spool(parcels)
+            self._mark(at_once=False)
+        self._mark(at_once=True)
 
     def _for_spool(self) -> list[Parcel] | None:
         with self._exclusive() as queues:
-            queues.overdue(time.monotonic())
-            if not (self._stopped or queues.spool_has_work or queues.answers):
-                self._wake_at = queues.next_deadline
-                self._spool_turn.wait(_seconds_until(self._wake_at))
+            self._offer_overdue(queues)
+            wake_at = min(queues.next_deadline, self._late_at, self._losses.due_at)
+            if not (self._stopped or queues.spool_has_work or queues.answers or time.monotonic() >= wake_at):
+                self._wake_at = wake_at
+                self._spool_turn.wait(_seconds_until(wake_at))
                 self._wake_at = -math.inf
-                queues.overdue(time.monotonic())
+                self._offer_overdue(queues)
             return None if self._stopped else queues.for_spool()
+
+    def _offer_overdue(self, queues: Queues) -> None:
+        now = time.monotonic()
+        queues.overdue(now)
+        if now >= self._late_at:
+            queues.late()
+            self._late_at = now + _LATE_SECONDS
 
     def _write_spool(self, parcels: list[Parcel]) -> None:
         if self._spool is None or not parcels:
@@ -249,7 +280,13 @@ class Delivery:
             self._store_turn.notify()
             self._progress.notify_all()
         if first:
-            _log.warning("the spool does not take events: %s", _reason(failure))
+            _log.warning("the spool does not take events: %s", reason_of(failure))
+
+    def _mark(self, *, at_once: bool) -> None:
+        if at_once or time.monotonic() >= self._losses.due_at:
+            self._losses.mark(at_once=at_once)
+            with self._lock:
+                self._progress.notify_all()
 
     @contextmanager
     def _exclusive(self) -> Generator[Queues]:
@@ -264,8 +301,10 @@ class Delivery:
         for answer, durable in answers:
             answer.set_result(durable)
         if lost:
+            self._losses.add(len(lost))
             with self._lock:
                 self._telling -= 1
+                self._spool_turn.notify()
                 self._progress.notify_all()
 
 
@@ -285,8 +324,3 @@ os.register_at_fork(after_in_child=_running.clear)
 
 def _seconds_until(moment: float) -> float | None:
     return None if moment == math.inf else max(0.0, moment - time.monotonic())
-
-
-def _reason(failure: BaseException) -> str:
-    """Say why, without what a driver's message may hold: the store's address."""
-    return failure.reason if isinstance(failure, StoreError) else type(failure).__name__

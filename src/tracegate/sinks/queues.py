@@ -204,6 +204,12 @@ class Queues:
             else:
                 self._tell(parcel, durable=False)
 
+    def late(self) -> None:
+        """Offer to the spool as well all that it has room for: the store is late, and who knows for how long."""
+        for parcel in self._open if self._spools else ():
+            if self._has_room(self._spool, parcel):
+                self._hurry(parcel)
+
     def hurry(self) -> None:
         """Offer to the spool as well all that is not durable yet, room or not: nothing more will come."""
         for parcel in self._open if self._spools else ():

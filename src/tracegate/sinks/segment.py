@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-__all__ = ["Segment", "disk_errors", "opened", "sync_directory"]
+__all__ = ["Segment", "disk_errors", "opened", "replace_file", "sync_directory"]
 
 _FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -113,6 +113,21 @@ def disk_errors(verb: str) -> Generator[None]:
         raise
     except OSError as failure:
         raise StoreError(f"the spool cannot be {verb}: {failure.strerror}") from failure
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Have *path* hold *data*, on the disk; whatever it held before.
+
+    Raises:
+        OSError: The disk says no. The file may hold a part of *data* then.
+    """
+    descriptor = os.open(path, _FLAGS | os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+    try:
+        _write(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_directory(path.parent)
 
 
 def sync_directory(directory: Path) -> None:

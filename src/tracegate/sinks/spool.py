@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from tracegate.errors import StoreError
 from tracegate.sinks.fork import begin_anew_after_fork
-from tracegate.sinks.segment import Segment, disk_errors, opened, sync_directory
+from tracegate.sinks.refused import give
+from tracegate.sinks.segment import Segment, disk_errors, opened, replace_file, sync_directory
 from tracegate.sinks.wire import Reading, decode, encode
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ _log = logging.getLogger("tracegate.sinks")
 
 _EVENTS = ".events"
 _DAMAGED = ".damaged"
+_REFUSED = ".refused"
+_LOST = ".lost"
 _DIGITS = 20
-_OURS = re.compile(r"\d{20}-\d+-[0-9a-f]{8}\.(events|damaged)")
+_OURS = re.compile(r"\d{20}-\d+-[0-9a-f]{8}\.(events|damaged|refused|\d+\.lost)")
 _SEGMENT_BYTES = 1 << 20
 """From this size on a file gets no more events: a replay that is killed starts again with the file it was at."""
 _BATCH = 1_000
@@ -51,6 +54,7 @@ class Spool:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._segment: Segment | None = None
+        self._mark: Path | None = None
         begin_anew_after_fork(self)
 
     def append(self, events: Sequence[Event]) -> None:
@@ -75,14 +79,15 @@ class Spool:
         """Give every event to *take*, the oldest first, and forget it when *take* has returned.
 
         Files that another process is replaying at this moment, or appending to, are left to the next call. An event may
-        be given again when this process ends in between: *take* recognises it by its id.
+        be given again when this process ends in between: *take* recognises it by its id. An event that it refuses for
+        good (:func:`~tracegate.sinks.refused.is_final`) holds up none behind it: it is set aside, in a file of its own.
 
         Args:
-            take: Keeps up to 1,000 events of one file. What it raises ends the replay, and comes out; what was not
+            take: Keeps up to 1,000 events of one file. What else it raises ends the replay, and comes out; what was not
                 taken stays.
 
         Returns:
-            How many events were taken.
+            How many events were taken or set aside.
 
         Raises:
             StoreError: A file cannot be read or removed.
@@ -94,8 +99,10 @@ class Spool:
                 if data is None:
                     continue
                 reading = decode(data)
+                refused: list[Event] = []
                 for start in range(0, len(reading.events), _BATCH):
-                    take(reading.events[start : start + _BATCH])
+                    refused += give(take, reading.events[start : start + _BATCH])
+                _set_aside(path, refused)
                 given += len(reading.events)
                 _finish(path, reading)
         return given
@@ -108,6 +115,40 @@ class Spool:
         """
         return sum(_count(self._directory / entry.name) for entry in self._files(_EVENTS))
 
+    def refused(self) -> int:
+        """Return how many events were set aside, because the store refuses them for good: a person has to look at them.
+
+        Raises:
+            StoreError: The directory cannot be read.
+        """
+        return sum(_count(self._directory / entry.name) for entry in self._files(_REFUSED))
+
+    def lost(self) -> int:
+        """Return how many events processes have marked as lost, until a person has dealt with the marks.
+
+        Raises:
+            StoreError: The directory cannot be read.
+        """
+        return sum(int(entry.name.split(".")[1]) for entry in self._files(_LOST))
+
+    def mark_lost(self, count: int) -> None:
+        """Leave a mark that *count* more events of this process were recorded nowhere.
+
+        It is the name of an empty file: a disk without room for an event mostly has room for that.
+
+        Raises:
+            StoreError: The disk does not take it either.
+        """
+        with self._lock, disk_errors("written"):
+            if self._mark is not None and self._mark.exists():
+                total = count + int(self._mark.name.split(".")[1])
+                self._mark = self._mark.rename(self._mark.with_suffix("").with_suffix(f".{total}{_LOST}"))
+            else:
+                mark = self._new_path(f".{count}{_LOST}")
+                mark.touch(mode=0o600, exist_ok=False)
+                self._mark = mark
+            sync_directory(self._directory)
+
     def damaged(self) -> int:
         """Return how many files were set aside, because a part of them could not be read: a person has to look at them.
 
@@ -119,26 +160,26 @@ class Spool:
     def begin_anew(self) -> None:
         """Forget, in a forked child, what is the parent's."""
         self._lock = threading.Lock()
+        self._mark = None
         self._close()
 
     def _append(self, data: bytes) -> None:
         size = None
         while size is None:
             if self._segment is None:
-                self._segment = self._new_segment()
+                self._segment = Segment(self._new_path(_EVENTS))
             size = self._segment.append(data)
             if size is None or size >= _SEGMENT_BYTES:
                 self._close()
 
-    def _new_segment(self) -> Segment:
+    def _new_path(self, suffix: str) -> Path:
         if not self._directory.exists():
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(self._directory.parent)
         # A clock that was set back must not put new events before old ones.
         newest = max((int(entry.name[:_DIGITS]) for entry in self._files(_EVENTS)), default=0)
         number = max(time.time_ns(), newest + 1)
-        name = f"{number:0{_DIGITS}}-{os.getpid()}-{os.urandom(4).hex()}{_EVENTS}"
-        return Segment(self._directory / name)
+        return self._directory / f"{number:0{_DIGITS}}-{os.getpid()}-{os.urandom(4).hex()}{suffix}"
 
     def _check_room(self, wanted: int) -> None:
         if wanted + sum(_size(entry) for entry in self._files("")) > self._max_bytes:
@@ -177,6 +218,19 @@ def _count(path: Path) -> int:
             return path.read_bytes().count(b"\n")
         except FileNotFoundError:
             return 0
+
+
+def _set_aside(path: Path, refused: Sequence[Event]) -> None:
+    """Keep what the store refuses of a file; the same file again, where the replay of it begins again."""
+    if not refused:
+        return
+    for event in refused:
+        _log.error(
+            "an event is refused for good, and set aside: %s %s %s %s",
+            event.id, event.kind, event.trace_id, event.message,
+        )  # fmt: skip
+    with disk_errors("written"):
+        replace_file(path.with_suffix(_REFUSED), encode(refused))
 
 
 def _finish(path: Path, reading: Reading) -> None:

@@ -64,6 +64,7 @@ def open_engine(url: str) -> Engine:
             engine = create_engine(
                 parsed, hide_parameters=True, pool_pre_ping=True, connect_args={**own, "options": session}
             )
+            event.listen(engine, "do_connect", _connect_postgresql)
     except ModuleNotFoundError:
         raise ConfigurationError((("store_url", 'needs: pip install "tracegate-http[postgres]"'),)) from None
     _forget_connections_after_fork(engine)
@@ -108,6 +109,12 @@ def _parsed(url: str) -> URL:
     if parsed.drivername in ("postgresql", "postgres", "postgresql+psycopg"):
         return parsed.set(drivername="postgresql+psycopg")
     raise ConfigurationError((("store_url", _FORMS),))
+
+
+def _connect_postgresql(_dialect: object, _record: object, arguments: list[Any], named: dict[str, Any]) -> object:
+    from tracegate.store.silence import connect  # noqa: PLC0415 - psycopg, for who has a PostgreSQL
+
+    return connect(*arguments, **named)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -250,7 +250,7 @@ def _noticing(code: str, instead: type[StoreError]) -> Generator[None]:
     except Exception as error:
         if code_of(error) != code:
             raise
-        raise instead(reason_of(error)) from None
+        raise instead(reason_of(error), final=True) from None
 
 
 _NAMES: Final = ", ".join(COLUMNS)

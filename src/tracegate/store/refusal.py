@@ -48,6 +48,16 @@ _REASONS: Final[Mapping[str, str]] = {
     "57P": "it was shut down",
 }
 
+_FINAL: Final = (
+    # what was to be written breaks a rule of its table, or is too large; the same on both stores
+    "SQLITE_CONSTRAINT",
+    "SQLITE_MISMATCH",
+    "SQLITE_TOOBIG",
+    "22",
+    "23",
+    "54",
+)
+
 
 @contextmanager
 def translated(engine: Engine) -> Generator[None]:
@@ -56,7 +66,7 @@ def translated(engine: Engine) -> Generator[None]:
     try:
         yield
     except (SQLAlchemyError, driver_error) as error:
-        raise StoreError(reason_of(error)) from None
+        raise StoreError(reason_of(error), final=code_of(error).startswith(_FINAL)) from None
 
 
 def code_of(error: BaseException) -> str:

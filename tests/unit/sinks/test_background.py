@@ -547,3 +547,67 @@ def test_many_threads_lose_nothing_while_the_store_comes_and_goes(build: Build, 
     assert writer.close()
     spool.replay(store)
     assert (set(store.taken), writer.lost) == (set(range(200)), 0)
+
+
+def test_an_event_that_the_store_refuses_for_good_costs_no_other_one(store: FakeStore, spool: Spool) -> None:
+    """Who waits for it hears that it is durable: on the disk, set aside. The store goes on."""
+
+    class Refusing(FakeStore):
+        def __call__(self, events: Sequence[Event]) -> None:
+            if "1" in {event.id for event in events}:
+                raise StoreError("breaks a rule", final=True)
+            store(events)
+
+    writer = BackgroundWriter(Refusing(), spool, retry_seconds=0.01)
+    answers = [writer.submit([event_of(number)], PATIENCE_SECONDS) for number in range(3)]
+    assert all(answer.result(PATIENCE_SECONDS) for answer in answers)
+    assert writer.commit(events_of(3), PATIENCE_SECONDS)
+    until(lambda: spool.pending() == 0)
+
+    assert writer.close()
+    assert (sorted(store.taken), spool.refused(), writer.lost) == ([0, 2, 3], 1, 0)
+
+
+@pytest.mark.parametrize("waits_in", ["replay", "take"])
+def test_what_waits_in_the_background_for_a_late_store_is_spooled(
+    waits_in: str, build: Build, store: FakeStore, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that no more than a second's events are lost with their process, however long the store hangs."""
+    monkeypatch.setattr("tracegate.sinks.delivery._LATE_SECONDS", 0.02)
+    store.go_on.clear()
+    if waits_in == "replay":
+        spool.append(events_of(0))
+    writer = build(spool)
+    writer(event_of(1))
+    assert store.entered.wait(PATIENCE_SECONDS)
+    for number in range(2, 20):
+        writer(event_of(number))
+    until(lambda: writer.backlog == 0)
+    assert (spool.pending(), store.calls) == (19 + (waits_in == "replay"), [])
+    store.go_on.set()
+    until(lambda: spool.pending() == 0)
+
+    assert {*store.taken} >= {*range(1, 20)}
+    assert writer.lost == 0
+
+
+@pytest.mark.contract("F4", "H3")
+def test_what_is_lost_is_marked_for_the_deploy_gate_as_soon_as_the_disk_takes_a_mark(
+    build: Build, store: FakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tried again while the disk refuses that too; at the latest when the writer ends."""
+    monkeypatch.setattr("tracegate.sinks.losses._EVERY_SECONDS", 0.01)
+    (tmp_path / "spool").touch()
+    spool = Spool(tmp_path / "spool")
+    store.go_away()
+    writer = build(spool)
+    assert not writer.commit(events_of(1, 2), PATIENCE_SECONDS)
+    (tmp_path / "spool").unlink()
+    until(lambda: spool.lost() == 2)
+    monkeypatch.setattr("tracegate.sinks.losses._EVERY_SECONDS", 10 * PATIENCE_SECONDS)
+    hanging = build(spool)
+    hang(hanging, store, event_of(3))
+    hanging._queues.give_up()
+    hanging.close()
+
+    assert spool.lost() == 3

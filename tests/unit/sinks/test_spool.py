@@ -19,6 +19,7 @@ from tests.unit.sinks.fakes import PATIENCE_SECONDS, FakeStore, event_of, events
 from tracegate.core.events import Event
 from tracegate.errors import StoreError
 from tracegate.sinks.spool import Spool
+from tracegate.sinks.wire import decode
 
 pytestmark = pytest.mark.contract("F3")
 
@@ -323,3 +324,58 @@ def test_many_threads_append_while_others_replay(tmp_path: Path) -> None:
     assert sorted(store.taken) == list(range(threads * each))
     for first in range(0, threads * each, each):
         assert [number for number in store.taken if first <= number < first + each] == list(range(first, first + each))
+
+
+def refusing(*numbers: int, store: FakeStore) -> Callable[[Sequence[Event]], None]:
+    """Return a store that refuses for good whatever holds one of *numbers*."""
+
+    def take(events: Sequence[Event]) -> None:
+        if {event.id for event in events} & {str(number) for number in numbers}:
+            raise StoreError("too large", final=True)
+        store(events)
+
+    return take
+
+
+@pytest.mark.contract("H3")
+def test_events_that_the_store_refuses_for_good_hold_up_none_behind_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are set aside, whole, and counted; a replay that was cut off before its end sets the same ones aside."""
+    spool, store = Spool(tmp_path), FakeStore()
+    spool.append(events_of(*range(10)))
+    path = files_of(tmp_path)[0]
+    data = path.read_bytes()
+    assert spool.replay(refusing(3, 9, store=store)) == 10
+    path.write_bytes(data)
+    spool.replay(refusing(3, 9, store=store))
+
+    assert sorted({*store.taken}) == [0, 1, 2, 4, 5, 6, 7, 8]
+    assert (spool.pending(), spool.refused(), spool.damaged(), spool.lost()) == (0, 2, 0, 0)
+    assert decode(files_of(tmp_path, ".refused")[0].read_bytes()).events == events_of(3, 9)
+    assert [record.args[0] for record in caplog.records if record.args] == ["3", "9"] * 2
+
+
+@pytest.mark.parametrize("failure", [ValueError(), TypeError(), OverflowError()])
+def test_what_cannot_become_a_row_is_refused_for_good(tmp_path: Path, failure: Exception) -> None:
+    """No event of this version is like that; one of a damaged file may be."""
+    spool, store = Spool(tmp_path), FakeStore()
+    spool.append(events_of(1, 2))
+    store.failing = failure
+
+    assert (spool.replay(store), spool.pending(), spool.refused()) == (2, 0, 2)
+
+
+@pytest.mark.contract("F4", "H3")
+def test_what_is_lost_leaves_one_mark_for_each_process(tmp_path: Path) -> None:
+    """Its count grows; a person who has dealt with it removes it, and then it begins anew."""
+    spool = Spool(tmp_path / "spool")
+    spool.mark_lost(2)
+    spool.mark_lost(3)
+    Spool(tmp_path / "spool").mark_lost(10)
+    assert (spool.lost(), spool.pending(), len(files_of(tmp_path / "spool", ".lost"))) == (15, 0, 2)
+    files_of(tmp_path / "spool", ".5.lost")[0].unlink()
+    spool.mark_lost(1)
+
+    assert spool.lost() == 11
+    assert all(path.stat().st_size == 0 for path in files_of(tmp_path / "spool", ".lost"))
