@@ -254,6 +254,29 @@ def test_old_rows_go_by_day_up_to_a_checkpoint(
         main(["audit", "retain", "--keep-days", "1", "--actor", "ana", "--tenant", OPERATIONS, "--url", url])
 
 
+@pytest.mark.usefixtures("key")
+def test_what_is_not_shown_or_not_compared_is_counted(
+    url: str, engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A checkpoint from before the rows that are left; the failures after the twentieth."""
+    write(engine, [a_row(1)], KEY)
+    main(["audit", "checkpoint", "--url", url])
+    (tmp_path / "kept").write_text(capsys.readouterr().out)
+    write(engine, [a_row(number) for number in range(22)], KEY)
+    main(["audit", "checkpoint", "--url", url])
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    main(["audit", "retain", "--before", f"{tomorrow:%Y-%m-%d}", "--actor", "ana", "--url", url])
+    capsys.readouterr()
+    assert main(["audit", "verify", "--checkpoint", str(tmp_path / "kept"), "--url", url]) == 0
+    assert "1 of the checkpoints given are from before those rows: not compared" in capsys.readouterr().out
+
+    write(engine, [a_row(number) for number in range(22)], KEY)
+    harm(engine, "UPDATE tb_audit_log SET reason = 'x' WHERE action_type = 'test'")
+    assert main(["audit", "verify", "--url", url]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert (len(lines), lines[-1]) == (22, "  and 2 more")
+
+
 @pytest.mark.parametrize("step", [["checkpoint"], ["retain", "--keep-days", "1", "--actor", "ana"]])
 def test_without_a_key_nothing_is_signed_or_dropped(
     url: str, engine: Engine, step: list[str], capsys: pytest.CaptureFixture[str]
