@@ -220,6 +220,22 @@ def test_a_stream_that_fails_is_resumed_up_to_its_failure(engine: Engine) -> Non
         assert refused(shell.resume("3", path=path), "broken")
 
 
+@both
+@pytest.mark.contract("D7")
+def test_an_event_that_names_another_trace_is_refused_each_time(protocol: str, engine: Engine) -> None:
+    """What the gate does not let out it does not let out again."""
+    forged = b'id: 2\ndata: {"trace_id":"01890a5d-ac96-774b-bcce-b302099a8057"}\n\n'
+    shell = shell_of(protocol, engine, Script([STREAM[1], forged, *STREAM[3:]]), on_disconnect="finish")
+    first = shell.record()
+    again = shell.resume("1")
+
+    for reply, count in ((first, 2), (again, 1)):
+        assert (len(reply.events), reply.events[-1].type, reply.clean) == (count, "error", False)
+        assert "trace_overwrite_refused" in reply.events[-1].data
+    if protocol == "asgi":  # whose application is told; on WSGI it is not asked for more, and may end as it likes
+        assert statuses(engine) == ["broken"]
+
+
 def test_an_application_that_raises_after_its_clean_end_has_failed(engine: Engine) -> None:
     """As frameworks do; the client saw no clean end either."""
     shell = shell_of("asgi", engine, Script([*STREAM], raises_after=RuntimeError("gone")))
