@@ -5,6 +5,7 @@ Contract clause F1.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,9 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.fakes import OWN, Collector, CountingMint
+from tests.unit.fakes import OWN, Collector, CountingMint, SteppingClock
 from tests.unit.sinks.fakes import event_of
+from tracegate.adapters.wiring import wired
 from tracegate.core.events import Event
+from tracegate.core.policy import Policy
 from tracegate.sinks.fanout import Fanout
 from tracegate.sinks.surge import Rule, Surge, SurgeSink
 
@@ -189,3 +192,14 @@ def test_a_forked_child_knows_nothing_of_its_parents_refusals() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     sink(at(2))
     assert len(collector.events) == 1
+
+
+def test_a_gate_tells_of_surges_unless_somebody_wired_it_otherwise(caplog: pytest.LogCaptureFixture) -> None:
+    """In the log, where its refusals are."""
+    runtime = wired(Policy())
+    runtime.clock = SteppingClock()
+    fact = replace(REFUSAL, id="", time=None)
+    for _ in range(25):
+        runtime.record([fact])
+    kinds = [json.loads(record.getMessage())["kind"] for record in caplog.records]
+    assert kinds == ["missing_trace"] * 20 + ["trace_refusal_surge"] + ["missing_trace"] * 5
