@@ -126,6 +126,21 @@ def spool_damaged(stage: Stage) -> None:
     Spool(stage.spool).replay(lambda _events: None)
 
 
+def refused_for_good(stage: Stage) -> None:
+    """Have an event set aside that no store takes."""
+
+    def refuse(_events: object) -> None:
+        raise ValueError
+
+    spooled(stage)
+    Spool(stage.spool).replay(refuse)
+
+
+def recorded_nowhere(stage: Stage) -> None:
+    """Have neither the store nor the spool take an event."""
+    Spool(stage.spool).mark_lost(1)
+
+
 def spool_is_a_file(stage: Stage) -> None:
     """Point to what is no directory."""
     stage.spool.write_text("")
@@ -235,6 +250,8 @@ SITUATIONS: dict[str, tuple[str, Sequence[Setup], tuple[str, ...]]] = {
     "a spool that waits": ("inconclusive", (spooled,), ANY),
     "a spool that waits, of a first release": ("inconclusive", (spooled, done("init")), ()),
     "a spool that was damaged": ("inconclusive", (spool_damaged,), ANY),
+    "an event that no store takes": ("inconclusive", (refused_for_good,), ANY),
+    "an event that was recorded nowhere": ("inconclusive", (recorded_nowhere,), ANY),
     "a spool that is none": ("inconclusive", (spool_is_a_file,), ANY),
     "a locked gate and a spool that waits": ("locked", (seen(), spooled), ANY),
     "an event from the future": ("inconclusive", (seen(ago=-HOUR, mode="mint"),), ANY),
