@@ -206,8 +206,10 @@ def test_what_a_client_has_and_what_it_gets_is_the_whole(  # noqa: PLR0913, PLR0
             assert small or ids.count(sent) > 1
         else:
             assert status in (200, 204)
-            assert ids.count(sent) <= 1
-            assert whole[:had] + read_on(event_id, rest) == whole
+            if ids.count(sent) > 1:  # all but one of them were too long to be recorded
+                assert small
+            else:
+                assert whole[:had] + read_on(event_id, rest) == whole
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
