@@ -17,6 +17,7 @@ from tracegate.adapters import asgi_recorder
 from tracegate.adapters.asgi_recorder import StreamRecorder
 from tracegate.adapters.asgi_scope import MARK
 from tracegate.adapters.recorder import target_of
+from tracegate.context import binding
 from tracegate.core.policy import Policy
 from tracegate.core.streams.policy import StreamPolicy
 from tracegate.core.streams.recording import Beginning, Chapter, Ending, Place, RecordedEvent, Step, StreamKey
@@ -216,6 +217,24 @@ def test_a_replay_follows_and_says_that_it_is_there(run: Any) -> None:  # noqa: 
     assert connection.sent[0]["headers"] == [(b"content-type", b"text/event-stream")]
     assert connection.sent[-1] == END
     assert store.keys == [KEY]
+
+
+def test_two_positions_are_none() -> None:
+    """Nobody can tell which of them the client has; the store is not even asked."""
+    seen: list[Any] = []
+    shell = SimpleNamespace(runtime=Runtime(Policy(), sink=seen.append))
+    bound: Any = SimpleNamespace(shell=shell, trace=None)
+    connection = Connection(headers=[(b"last-event-id", b"1"), (b"last-event-id", b"2")])
+    store = Store()
+    recorder = recorder_of(store, sending())
+    found = binding.get()
+    binding.set(bound)  # as behind a bridge, whose gate is elsewhere
+    try:
+        on_asyncio(lambda: recorder(connection.scope, connection.receive, connection.send))
+    finally:
+        binding.set(found)
+    assert (connection.sent[0]["status"], store.keys) == (409, [])
+    assert [(event.kind, event.detail) for event in seen] == [("sse_resume_failed", "unknown")]
 
 
 @pytest.mark.parametrize(("end", "why"), [("gap", "has a gap"), ("broken", "broke off")])
