@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,16 +32,27 @@ from tests.unit.adapters.asgi_server import (
 )
 from tests.unit.fakes import OWN, OWN_TRACE
 from tracegate.adapters.asgi_passage import FRESH, Passage, exchange_in
+from tracegate.adapters.asgi_traffic import counted
 from tracegate.core.events import Event
 from tracegate.core.exchange import Exchange
 from tracegate.core.policy import Policy
 from tracegate.core.reply import State
 from tracegate.errors import ReplyAbortedError, ReplyError
+from tracegate.sinks.traffic import Traffic
 
 END: Message = {"type": "http.response.body"}
 HINT: Message = {"type": "http.response.early_hint", "links": [b"</a.css>; rel=preload"]}
 DISCONNECT: Message = {"type": "http.disconnect"}
 RUNNERS = pytest.mark.parametrize("run", [on_asyncio, on_trio])
+
+
+@pytest.fixture(autouse=True, params=["as usual", "counted"])
+def _both_kinds(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where traffic is counted there is another passage, which repeats a part of this one: it must do the same."""
+    if request.param == "counted":
+        policy = Policy()
+        (_, kind), _ = counted(lambda _headers: None, Traffic(policy, lambda: None), policy)
+        monkeypatch.setattr(sys.modules[__name__], "Passage", kind)
 
 
 def passage_of(server: Any, policy: Policy | None = None, **scope: object) -> tuple[Passage, list[Event]]:
