@@ -6,6 +6,7 @@ import atexit
 import logging
 import os
 import threading
+import time
 import uuid
 from typing import TYPE_CHECKING, Final
 
@@ -80,6 +81,11 @@ class TrafficWriter:
         self._thread = thread
         _running.add(self)
 
+    def flush(self) -> None:
+        """Write the counts of until now, from this thread, while the store takes them."""
+        if self._thread is not None:
+            self._write()
+
     def close(self, timeout_seconds: float = _EXIT_SECONDS) -> None:
         """Write the last counts, and end the thread; what the store does not take in this time is lost."""
         self._ends.set()
@@ -90,18 +96,32 @@ class TrafficWriter:
     def begin_anew(self) -> None:
         """Forget, in a forked child, the parent's thread and name."""
         self._first = threading.Lock()
+        self._one_at_a_time = threading.Lock()
         self._ends = threading.Event()
         self._thread = None
         self._name: str = uuid.uuid4().hex
         self._fails = False
 
     def _run(self) -> None:
-        self._write()
-        while not self._ends.wait(min(self._every_seconds, _to_next_minute(self._clock.now()))):
-            self._write()
+        due = time.monotonic()
+        while not self._ends.is_set():
+            if time.monotonic() >= due:
+                self._write()
+                due = time.monotonic() + self._every_seconds
+            else:  # not every process of a service shall write at the turn of a minute
+                self._read()
+            self._ends.wait(min(due - time.monotonic(), _to_next_minute(self._clock.now())))
         self._write()
 
+    def _read(self) -> None:
+        with self._one_at_a_time:
+            self.traffic.read(self._clock.now())
+
     def _write(self) -> None:
+        with self._one_at_a_time:
+            self._write_alone()
+
+    def _write_alone(self) -> None:
         try:
             self.traffic.read(self._clock.now())
             minutes = self.traffic.minutes()
