@@ -38,6 +38,7 @@ __all__ = [
     "asgi",
     "count_traces",
     "make_tables",
+    "processes_of",
     "provoked",
     "wait_until",
     "wsgi",
@@ -270,6 +271,12 @@ def count_traces(url: str) -> dict[str, int]:
         if kind != "trace_refusal_surge":  # it names the trace of a refusal, which has an event of its own
             counts[trace] = counts.get(trace, 0) + 1
     return counts
+
+
+def processes_of(process: int) -> list[int]:
+    """Return *process* and its children, of all its threads."""
+    children = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/children")]
+    return [process, *(int(child) for line in children for child in line.split())]
 
 
 def wait_until(true: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:

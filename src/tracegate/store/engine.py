@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError
 
 from tracegate.errors import ConfigurationError
-from tracegate.store.refusal import translated
+from tracegate.store.refusal import code_of, translated
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,6 +35,7 @@ _SESSION: Final = (
     "-c TimeZone=UTC -c statement_timeout=15s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 )
 _WRITES: Final = "tracegate_writes"
+_READ_ONLY: Final = "25006"
 _FORMS: Final = "must be sqlite:///path or postgresql://…"
 
 
@@ -96,7 +97,12 @@ def writing(engine: Engine) -> Generator[Connection]:
             then nobody knows, and to write the same again must do no harm.
     """
     with translated(engine), engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
-        yield connection
+        try:
+            yield connection
+        except Exception as error:
+            if code_of(error) == _READ_ONLY:
+                connection.invalidate()  # it may stay so for the length of the session, as after a failover
+            raise
 
 
 def _parsed(url: str) -> URL:
