@@ -7,7 +7,7 @@ TESTS  := --ignore=tests/system --numprocesses=2 --dist=worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help check lint types arch test test-system coverage demo bench docs-tables format lock wheel clean \
-	proof-chain proof-properties proof-cuts proof-mutants proof-streams proof-w3c
+	bench-store bench-outages proof-chain proof-crash proof-properties proof-cuts proof-mutants proof-streams proof-w3c
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9 -]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,12 @@ demo: $(VENV)/.test ## two services, bare and with tracegate; the events that we
 bench: $(VENV)/.dev ## cost per request and per event beside the peers
 	$(BIN)/python -m benchmarks
 
+bench-store: $(VENV)/.dev ## events per second beside the bare drivers; how much later a refusal is answered
+	$(BIN)/python -m benchmarks.store --write docs
+
+bench-outages: $(VENV)/.test ## good requests, gate and accounts while the store or the disk is away
+	$(BIN)/python -m tests.integration.store_outage --write docs/reliability.md
+
 docs-tables: $(VENV)/.dev ## write the tables of docs/: every case on every server, and the costs
 	$(BIN)/python -m tests.integration.matrix --write docs/matrix.md
 	$(BIN)/python -m benchmarks --write docs
@@ -59,6 +65,9 @@ proof-streams: $(VENV)/.test ## 10,000 aborted streams; 1,000 requests on one co
 
 proof-chain: $(VENV)/.test ## a million audit rows: verified in constant memory, killed, resumed, one row changed and found
 	$(BIN)/python -m tests.integration.audit_chain --write docs/proof/chain.md
+
+proof-crash: $(VENV)/.test ## kill -9 in a storm of refusals, 20 times for each store: nothing lost, nothing twice
+	$(BIN)/python -m tests.integration.store_crash --write docs/proof/crash.md
 
 proof-w3c: $(VENV)/.dev ## the W3C trace-context suite: make proof-w3c SUITE=path-of-its-working-tree
 	$(BIN)/python tools/w3c_suite.py $(SUITE) --write docs/proof/w3c.md
