@@ -132,8 +132,7 @@ def _running(command: list[str], folder: str, settings: Mapping[str, str]) -> It
         _wait_for(port, process, log)
         yield f"http://127.0.0.1:{port}"
     finally:
-        # After SIGTERM uvicorn ends itself by the signal, and the counts of the last seconds are not written.
-        os.killpg(process.pid, signal.SIGINT if "uvicorn" in command else signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 

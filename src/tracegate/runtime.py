@@ -96,12 +96,15 @@ class Runtime:
         clock: Tells the time.
         mint: Makes ids.
         traffic: Counts requests and replies; None: nobody does, and nothing is spent on it.
+        flush: Makes durable what waits in memory, from any thread, at most for some seconds; None: nothing waits. A shell
+            calls it when its server is about to end.
         strict: Whether what the sink raises is raised again; for tests.
 
     Attributes:
         policy: As given.
         sink: As given.
         traffic: As given.
+        flush: As given.
         lost: How many events the sink did not take.
     """
 
@@ -113,6 +116,7 @@ class Runtime:
         clock: Clock | None = None,
         mint: Mint | None = None,
         traffic: Traffic | None = None,
+        flush: Callable[[], object] | None = None,
         strict: bool = False,
     ) -> None:
         self.policy = policy or Policy()
@@ -120,6 +124,7 @@ class Runtime:
         self.clock = clock or SystemClock()
         self.mint = mint or SystemMint()
         self.traffic = traffic
+        self.flush = flush
         self.strict = strict
         self.lost = 0
         self._waits = self.policy.durability == "before_reply"
@@ -189,10 +194,10 @@ class Runtime:
             _log.exception("the route of a request could not be told")
             return None
 
-    def _record_fault(self, kind: str, trace_id: str | None, message: str) -> None:
+    def _record_fault(self, kind: str, trace_id: str | None, message: str) -> Future[bool] | None:
         """Record what code did without a trace, or against the bound one (contract clauses G2, G3)."""
         missing = kind == "missing_trace"
-        self.record(
+        return self.record(
             [
                 Event(
                     kind="missing_trace" if missing else "trace_overwrite_refused",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracegate.adapters.asgi_bridge import ENVIRON, outer_exchange, serve_bridged
+from tracegate.adapters.asgi_lifespan import serve_other
 from tracegate.adapters.asgi_passage import FRESH, Passage
 from tracegate.adapters.asgi_scope import MARK, STATE_KEY, Shell, admit, readable
 from tracegate.adapters.asgi_traffic import counted
@@ -76,7 +77,7 @@ class TraceGate:
         app = shell.app
         kind = scope["type"]
         if (kind != "http" and kind != "websocket") or MARK in scope:  # noqa: PLR1714 - a fifth of what `in` takes
-            return await app(scope, receive, send)
+            return await serve_other(app, shell.runtime.flush, scope, receive, send)
         if ENVIRON in scope and (outer := outer_exchange(scope)) is not None:
             return await serve_bridged(app, outer, scope, receive, send)
         headers: Headers = scope["headers"] if "headers" in scope else _NONE  # noqa: SIM401 - half of what `get` takes

@@ -35,4 +35,10 @@ def wired(policy: Policy | None) -> Runtime:
     engine = open_engine(policy.store_url)
     store = stored(policy.store_url, policy.spool_directory, engine=engine)
     surge = SurgeSink(Fanout(log, store), tenant=policy.default_tenant)
-    return Runtime(policy, sink=Fanout(log, store, surge), traffic=counted(policy, engine))
+    traffic = counted(policy, engine)
+
+    def flush() -> None:
+        store.flush()
+        traffic.flush()
+
+    return Runtime(policy, sink=Fanout(log, store, surge), traffic=traffic.traffic, flush=flush)

@@ -109,7 +109,7 @@ class Passage(msgspec.Struct, eq=False):
             if left < 0 or left == (len(body[0]) if len(body) == 1 else sum(map(len, body))):
                 self.start_response(*self._head)
                 return body
-        elif left and type(body) is not tuple and not is_file(body, self.environ):
+        elif left and not isinstance(body, tuple) and not is_file(body, self.environ):
             return self._take_up(body)
         return self.reply.answer(body)
 

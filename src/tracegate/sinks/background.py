@@ -105,6 +105,10 @@ class BackgroundWriter:
         """Start now rather than with the first event: the spool may hold what an earlier process left there."""
         self._delivery.start()
 
+    def flush(self, timeout_seconds: float = 5.0) -> None:
+        """Wait until all that is queued is durable, or lost and logged: so long for the store, then for the spool."""
+        self._delivery.flush(timeout_seconds)
+
     def close(self, timeout_seconds: float = 5.0) -> bool:
         """Flush, and end the threads; a later event starts new ones.
 

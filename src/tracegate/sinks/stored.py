@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from tracegate.core.policy import Policy
-    from tracegate.runtime import Traffic
     from tracegate.sinks.traffic import Minute
 
 __all__ = ["counted", "spool_of", "stored"]
@@ -44,14 +43,14 @@ def stored(url: str, spool_directory: str = "", *, engine: Engine | None = None)
     return BackgroundWriter(EventStore(engine).append, Spool(spool_of(url, spool_directory)))
 
 
-def counted(policy: Policy, engine: Engine) -> Traffic:
+def counted(policy: Policy, engine: Engine) -> TrafficWriter:
     """Return what counts the requests and replies of the policy's service, and keeps them in the store of *engine*."""
 
     def put(process: str, minutes: Sequence[Minute]) -> None:
         name = f"{policy.instance or f'{socket.gethostname()}:{os.getpid()}'}/{process}"
         put_counts(engine, policy.service, name, [_row(minute) for minute in minutes])
 
-    return TrafficWriter(policy, put).traffic
+    return TrafficWriter(policy, put)
 
 
 def _row(minute: Minute) -> CountRow:

@@ -7,6 +7,7 @@ import copy
 import functools
 from typing import Any
 
+import anyio
 import pytest
 
 from tests.unit.adapters.asgi_server import (
@@ -339,3 +340,30 @@ def test_a_head_that_is_held_does_not_change_with_the_applications_lists(change:
 
     server, _, _ = outcome(application)
     assert server.starts == [(404, [ID_LINE[1]])]
+
+
+@pytest.mark.contract("F3")
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("last", ["lifespan.shutdown.complete", "lifespan.shutdown.failed"])
+def test_what_waits_in_memory_is_flushed_before_a_lifespan_ends(backend: str, last: str) -> None:
+    """In a thread, and once; the server hears of the end when it is done."""
+    happened: list[str] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "lifespan.startup.complete"})
+        await send({"type": last})
+
+    async def send(message: Any) -> None:
+        happened.append(message["type"])
+
+    async def receive() -> Any:
+        raise AssertionError("nobody asks")
+
+    def flush() -> None:
+        happened.append("flushed")
+
+    async def serve() -> None:
+        await TraceGate(app, runtime=Runtime(flush=flush))({"type": "lifespan"}, receive, send)
+
+    anyio.run(serve, backend=backend)
+    assert happened == ["lifespan.startup.complete", "flushed", last]
