@@ -7,6 +7,7 @@ only.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
@@ -18,6 +19,7 @@ import tempfile
 import threading
 import time
 import uuid
+from bisect import bisect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ from psycopg import sql
 
 from tests.integration.postgres import Server, database
 from tests.integration.store_service import (
+    PATIENCE_SECONDS,
     ROOT,
     Service,
     Storm,
@@ -47,6 +50,8 @@ __all__ = ["OUTAGES", "Found", "Outage", "suffer"]
 _LOST = re.compile(r"an event is lost: \S+ \S+ (\S+)")
 _VERDICTS = {0: "open", 1: "locked", 3: "inconclusive"}
 _GOOD_A_SECOND = 40
+_GOOD_CLIENTS = 4
+_OK = 200
 _ROUNDS = 5
 _SECONDS = 3.0
 _KINDS = ("uvicorn", "gunicorn-gthread")
@@ -218,40 +223,67 @@ class Found:
 
 
 class _Good:
-    """Clients with a trace, at a steady pace; a context manager."""
+    """Clients with a trace, at a steady pace, in a process of their own; a context manager.
 
-    def __init__(self, port: int, clients: int = 4) -> None:
-        self._port = port
-        self._over = threading.Event()
-        self._pause = clients / _GOOD_A_SECOND
-        self.phase: list[float] | None = None
+    Attributes:
+        failed: How many requests were not answered as good ones; after the block.
+    """
+
+    def __init__(self, port: int) -> None:
         self.failed = 0
-        self._threads = [threading.Thread(target=self._ask, args=(n / _GOOD_A_SECOND,)) for n in range(clients)]
+        self._turns: list[tuple[float, str]] = []
+        self._asked: list[tuple[float, float]] = []
+        command = [sys.executable, "-m", "tests.integration.store_outage", "--good", str(port)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def turn(self, phase: str) -> None:
+        """Have what is due from now on belong to *phase*."""
+        self._turns.append((time.monotonic(), phase))
+
+    def taken(self, phase: str) -> list[float]:
+        """Return how long the requests took that were due in *phase*; after the block."""
+        starts = [moment for moment, _ in self._turns]
+        phases = ["", *(name for _, name in self._turns)]
+        return [seconds for due, seconds in self._asked if phases[bisect(starts, due)] == phase]
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+        said, _ = self._process.communicate(timeout=PATIENCE_SECONDS)
+        if not any(_error):
+            self._asked, self.failed = json.loads(said)
 
-    def _ask(self, offset: float) -> None:
-        due = time.perf_counter() + offset
-        with Connection(self._port) as connection:
-            while not self._over.wait(max(0.0, due - time.perf_counter())):
-                phase = self.phase
+
+def ask_well(port: int) -> None:
+    """Ask with a trace until the standard input ends, then print when each request was due, and how long it took."""
+    over = threading.Event()
+    asked: list[tuple[float, float]] = []
+    failed: list[str] = []
+
+    def ask(offset: float) -> None:
+        due = time.monotonic() + offset
+        with Connection(port) as connection:
+            while not over.wait(max(0.0, due - time.monotonic())):
                 connection.send(request("GET", "/", (f"X-Trace-Id: {uuid.uuid4()}".encode(),)))
                 try:
-                    self.failed += connection.read_reply().status != 200
-                except NoReplyError:
-                    self.failed += 1
+                    status = connection.read_reply().status
+                except NoReplyError as error:
+                    failed.append(str(error))
                     return
-                if phase is not None:
-                    phase.append(time.perf_counter() - due)
-                due += self._pause
+                if status != _OK:
+                    failed.append(str(status))
+                asked.append((due, time.monotonic() - due))
+                due += _GOOD_CLIENTS / _GOOD_A_SECOND
+
+    threads = [threading.Thread(target=ask, args=(n / _GOOD_A_SECOND,)) for n in range(_GOOD_CLIENTS)]
+    for thread in threads:
+        thread.start()
+    sys.stdin.read()
+    over.set()
+    for thread in threads:
+        thread.join()
+    print(json.dumps([asked, len(failed)]))
 
 
 def suffer(name: str, kind: str, *, rounds: int, seconds: float, **settings: str) -> Found:
@@ -262,33 +294,31 @@ def suffer(name: str, kind: str, *, rounds: int, seconds: float, **settings: str
         make_tables(outage.url)
         service = stack.enter_context(Service(kind, folder, outage.url, workers=1, **settings))
         outage.full = service.full
-        calm: list[float] = []
-        bad: list[float] = []
         before = _gate(service, outage.url)
         with _Good(service.port) as good, Storm(service.port, clients=4, pause_seconds=0.02) as storm:
             wait_until(lambda: len(storm.answered) > 4)
             for number in range(rounds):
-                good.phase = calm
+                good.turn("calm")
                 time.sleep(seconds)
-                good.phase = bad
+                good.turn("outage")
                 outage.begin()
                 time.sleep(seconds)
                 if number == rounds - 1:
-                    good.phase = None  # to ask takes a second of a core
+                    good.turn("asking")  # takes a second of a core
                     spooled = service.spool.pending()
                     during = _gate(service, outage.url)
-                    good.phase = bad
+                    good.turn("outage")
                 outage.end()
-                wait_until(lambda: service.spool.pending() == 0)
-        wait_until(lambda: service.spool.pending() == 0)
+                _await_replay(service)
+        _await_replay(service)
         service.stop()
         after = _gate(service, outage.url)
         counts = count_traces(outage.url)
         answered = {*storm.answered}
         assert not storm.odd, storm.odd
         return Found(
-            calm=calm,
-            outage=bad,
+            calm=good.taken("calm"),
+            outage=good.taken("outage"),
             failed=good.failed,
             gate=(before, during, after),
             answered=answered,
@@ -298,6 +328,11 @@ def suffer(name: str, kind: str, *, rounds: int, seconds: float, **settings: str
             marked=service.spool.lost(),
             spooled=spooled,
         )
+
+
+def _await_replay(service: Service) -> None:
+    while service.spool.pending():
+        time.sleep(0.1)  # to look is work that good requests could notice
 
 
 @contextmanager
@@ -340,7 +375,11 @@ def main(show: Callable[[str], object] = sys.stderr.write) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.integration.store_outage")
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help="of each outage (%(default)s)")
     parser.add_argument("--write", type=Path, help="write the page there instead of printing it")
+    parser.add_argument("--good", type=int, metavar="PORT", help="only ask with a trace there, until the input ends")
     options = parser.parse_args()
+    if options.good is not None:
+        ask_well(options.good)
+        return 0
     described = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
     page = _HEAD.format(
         good=_GOOD_A_SECOND,
