@@ -7,6 +7,7 @@ coroutine which ends in a foreign context leaves that context alone (clause G2).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from os import urandom
@@ -17,7 +18,8 @@ from tracegate.core.trace_id import TraceId, mint_trace_id
 from tracegate.errors import MissingTraceError, TraceOverwriteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
+    from concurrent.futures import Future
     from contextvars import Token
 
 __all__ = ["Binding", "bind_trace", "binding", "current_trace", "on_fault", "require_trace", "trace_scope", "unbind"]
@@ -45,14 +47,16 @@ class _Scope:
 binding: ContextVar[Binding | None] = ContextVar("tracegate.binding", default=None)
 """The current binding. Set by shells and scopes only."""
 
-_fault_observers: list[Callable[[str, str | None, str], None]] = []
+_Observer = Callable[[str, str | None, str], "tuple[Future[bool], float] | None"]
+_fault_observers: list[_Observer] = []
 
 
-def on_fault(observer: Callable[[str, str | None, str], None]) -> None:
+def on_fault(observer: _Observer) -> None:
     """Have *observer* called where code lacks a trace or tries to replace one, instead of the former observer.
 
     Args:
-        observer: Gets the event's kind, the spelling of the bound trace or None, and a message. Set by the runtime.
+        observer: Gets the event's kind, the spelling of the bound trace or None, and a message; returns what a refusal
+            waits for, if anything, and for how many seconds. Set by the runtime.
     """
     _fault_observers[:] = [observer]
 
@@ -91,8 +95,8 @@ def require_trace() -> Trace:
     """
     bound = binding.get()
     if bound is None:
-        recorded = _report("missing_trace", None, "require_trace() found no bound trace")
-        raise MissingTraceError(recorded=recorded)
+        kept = _report("missing_trace", None, "require_trace() found no bound trace")
+        raise MissingTraceError(recorded=bool(_fault_observers), kept=kept)
     return bound.trace
 
 
@@ -153,7 +157,5 @@ def _trace_of(trace: Trace | TraceId | str) -> Trace:
     return Trace.of(trace if isinstance(trace, TraceId) else TraceId.from_text(trace), "scope")
 
 
-def _report(kind: str, trace_id: str | None, message: str) -> bool:
-    for observer in _fault_observers:
-        observer(kind, trace_id, message)
-    return bool(_fault_observers)
+def _report(kind: str, trace_id: str | None, message: str) -> tuple[Future[bool], float] | None:
+    return next((observer(kind, trace_id, message) for observer in _fault_observers), None)

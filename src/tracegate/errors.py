@@ -14,6 +14,8 @@ An expected outcome is a value; an exception means misuse or misconfiguration::
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ConfigurationError",
     "InvalidTraceIdError",
@@ -75,10 +77,19 @@ class MissingTraceError(TracegateError, LookupError):
 
     Attributes:
         recorded: Whether the event of clause G3 was recorded when it was raised.
+        kept: What the 409 waits for, as every refusal does, and for how many seconds at most: done when that event is
+            kept (clause F3). None: nothing.
     """
 
-    def __init__(self, message: str = "no trace is bound here", *, recorded: bool = False) -> None:
+    def __init__(
+        self,
+        message: str = "no trace is bound here",
+        *,
+        recorded: bool = False,
+        kept: Any = None,  # noqa: ANN401 - a future and a float; the core's rules keep such imports out of here
+    ) -> None:
         self.recorded = recorded
+        self.kept: Any = kept
         super().__init__(message)
 
 

@@ -194,10 +194,10 @@ class Runtime:
             _log.exception("the route of a request could not be told")
             return None
 
-    def _record_fault(self, kind: str, trace_id: str | None, message: str) -> Future[bool] | None:
+    def _record_fault(self, kind: str, trace_id: str | None, message: str) -> tuple[Future[bool], float] | None:
         """Record what code did without a trace, or against the bound one (contract clauses G2, G3)."""
         missing = kind == "missing_trace"
-        return self.record(
+        pending = self.record(
             [
                 Event(
                     kind="missing_trace" if missing else "trace_overwrite_refused",
@@ -210,6 +210,7 @@ class Runtime:
                 )
             ]
         )
+        return None if pending is None else (pending, self.wait_seconds)
 
 
 def recorded_tenant(policy: Policy, named: str | None) -> str:

@@ -6,20 +6,28 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from fastapi import FastAPI
+from flask import Flask
+from werkzeug.test import EnvironBuilder
 
 from tests.property.plan import OTHER, OWN
 from tracegate.adapters.asgi import TraceGate
 from tracegate.adapters.wiring import wired
 from tracegate.adapters.wsgi import TraceGate as WsgiGate
+from tracegate.context import require_trace
 from tracegate.core.events import Event
 from tracegate.core.policy import Policy
-from tracegate.errors import ConfigurationError
+from tracegate.errors import ConfigurationError, MissingTraceError
+from tracegate.integrations.fastapi import install
+from tracegate.integrations.flask import TraceGate as FlaskGate
 from tracegate.runtime import Runtime
 from tracegate.sinks.fanout import Fanout
 from tracegate.store.engine import open_engine
@@ -77,7 +85,8 @@ async def serve(gate: Any, headers: list[tuple[bytes, bytes]], sent: list[Messag
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await gate({"type": "http", "method": "GET", "path": "/", "headers": headers}, receive, send)
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": headers}
+    await gate(scope, receive, send)
 
 
 def told(heads: list[Any], *head: object) -> None:
@@ -233,6 +242,76 @@ def test_where_the_store_is_away_the_event_is_in_the_spool(tmp_path: Path) -> No
     again = wired(Policy(store_url=url, commit_wait_seconds=10))
     asyncio.run(serve(wrap(echo, runtime=again), [], sent))
     assert EventStore(engine).count(EventQuery()) == 2
+
+
+def without_binding(call: Callable[[], object]) -> object:
+    """Return what *call* does where no trace is bound."""
+    return Context().run(call)
+
+
+@pytest.mark.contract("F3", "G3")
+@pytest.mark.parametrize("framework", ["none", "fastapi"])
+def test_a_409_of_code_without_a_trace_waits_until_its_event_is_kept(framework: str) -> None:
+    """Over ASGI, raised up to the gate, or answered by the framework; the event was recorded where it was raised."""
+
+    async def ask() -> None:
+        without_binding(require_trace)
+
+    async def bare(_scope: Message, _receive: object, _send: object) -> None:
+        await ask()
+
+    async def main() -> None:
+        keeper, sent = Keeper(), list[Message]()
+        if framework == "none":
+            gate = gate_of(bare, keeper, commit_wait_seconds=10)
+        else:
+            gate = FastAPI()
+            gate.add_api_route("/", ask)
+            install(gate, runtime=Runtime(Policy(commit_wait_seconds=10), sink=Fanout(keeper)))
+        serving = asyncio.create_task(serve(gate, GOOD, sent))
+        assert await asyncio.to_thread(keeper.asked.wait, 30)
+        await asyncio.sleep(0.05)  # time to do it wrong
+        assert sent == []
+        keeper.answers[0].set_result(True)
+        with suppress(MissingTraceError):
+            await serving
+        assert sent[0]["status"] == 409
+        assert [event.detail for event, _ in keeper.taken] == ["trace_id_missing"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.contract("F3", "G3")
+@pytest.mark.parametrize("framework", ["none", "flask"])
+def test_a_409_of_wsgi_code_without_a_trace_waits_too(framework: str) -> None:
+    """On its own thread."""
+    keeper, heads = Keeper(), list[str]()
+
+    def ask(*_: object) -> list[bytes]:
+        without_binding(require_trace)
+        return []
+
+    runtime = Runtime(Policy(commit_wait_seconds=10), sink=Fanout(keeper))
+    gate: Any = WsgiGate(ask, runtime=runtime)
+    if framework == "flask":
+        gate = Flask(__name__)
+        gate.add_url_rule("/", view_func=ask)
+        FlaskGate(gate, runtime=runtime)
+
+    def call() -> None:
+        environ = EnvironBuilder(headers={"X-Trace-Id": OWN.decode()}).get_environ()
+        with suppress(MissingTraceError):
+            list(gate(environ, lambda status, *_: heads.append(status)))
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    assert keeper.asked.wait(30)
+    assert not threading.Event().wait(0.05)  # time to do it wrong
+    assert heads == []
+    keeper.answers[0].set_result(True)
+    thread.join()
+    assert heads[0].startswith("409 ")
+    assert [event.detail for event, _ in keeper.taken] == ["trace_id_missing"]
 
 
 @pytest.mark.contract("F3")

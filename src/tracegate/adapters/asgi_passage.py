@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tracegate.adapters.asgi_reply import Reply
 from tracegate.adapters.asgi_scope import MARK, exchange_of
+from tracegate.adapters.asgi_wait import until_kept
 from tracegate.adapters.cancellation import is_cancellation
 from tracegate.core.reply import State
 
@@ -163,6 +164,7 @@ class Passage:
             if self.reply is not None:
                 self.reply.abandon()
         elif not self.is_whole():
+            await until_kept(error)
             await self._slow().fail(error)
 
     async def finish(self) -> None:

@@ -6,10 +6,18 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tracegate.errors import MissingTraceError
+
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-__all__ = ["until_done"]
+__all__ = ["until_done", "until_kept"]
+
+
+async def until_kept(error: BaseException) -> None:
+    """Wait for what *error* says that its refusal waits for, if it does (clauses F3, G3)."""
+    if isinstance(error, MissingTraceError) and error.kept is not None:
+        await until_done(*error.kept)
 
 
 async def until_done(pending: Future[bool], seconds: float) -> None:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tracegate.core.admission import inbound_event
 from tracegate.core.exchange import Exchange
+from tracegate.errors import MissingTraceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
     from tracegate.adapters.wsgi_head import PlainHeads
     from tracegate.context import Binding
@@ -34,6 +36,7 @@ __all__ = [
     "method_of",
     "path_of",
     "record",
+    "wait_until_kept",
 ]
 
 Environ = dict[str, Any]
@@ -116,9 +119,19 @@ def record(shell: Shell, environ: Environ, events: Iterable[Event]) -> None:
     tenant = None if name is None else environ.get(key_of(name))
     pending = shell.runtime.record(events, route=route, tenant=tenant)
     if pending is not None:
-        from concurrent.futures import wait  # noqa: PLC0415 - who made this has loaded it
+        _wait(pending, shell.runtime.wait_seconds)
 
-        wait([pending], shell.runtime.wait_seconds)
+
+def wait_until_kept(error: BaseException) -> None:
+    """Wait for what *error* says that its refusal waits for, if it does (clauses F3, G3)."""
+    if isinstance(error, MissingTraceError) and error.kept is not None:
+        _wait(*error.kept)
+
+
+def _wait(pending: Future[bool], seconds: float) -> None:
+    from concurrent.futures import wait  # noqa: PLC0415 - who made this has loaded it
+
+    wait([pending], seconds)
 
 
 def _raw_path_of(environ: Environ) -> bytes | None:

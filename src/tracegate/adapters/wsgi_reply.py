@@ -16,7 +16,7 @@ import msgspec
 from tracegate.adapters.cancellation import is_cancellation
 from tracegate.adapters.counting import count_reply
 from tracegate.adapters.wsgi_body import close_body, is_file
-from tracegate.adapters.wsgi_environ import HINTS, Environ, Shell, exchange_of, record
+from tracegate.adapters.wsgi_environ import HINTS, Environ, Shell, exchange_of, record, wait_until_kept
 from tracegate.adapters.wsgi_head import NativeHeaders, byte_lines, native_lines, status_line, status_of
 from tracegate.context import binding
 from tracegate.core.reply import Signal, Start, State
@@ -159,7 +159,7 @@ class Reply(msgspec.Struct, eq=False):
             self._steps = iter(body)
         return self._begin()
 
-    def begin(self, first: bytes | None) -> Iterable[bytes]:
+    def begin(self, first: bytes | Signal) -> Iterable[bytes]:
         """Return what the server shall send of a body whose first step gave *first*, or its end; its head is out."""
         self.take(first)
         return self._begin()
@@ -177,6 +177,7 @@ class Reply(msgspec.Struct, eq=False):
 
     def fail(self, error: BaseException) -> Reply:
         """Return the body that ends the reply after the application raised *error*, and then raises it again (C4)."""
+        wait_until_kept(error)
         self._error = error
         if isinstance(error, StopIteration):  # from __next__ it would be a clean end (as in PEP 479)
             self._error = RuntimeError("the application raised StopIteration")
@@ -233,9 +234,9 @@ class Reply(msgspec.Struct, eq=False):
         bound = binding.get()
         self._scope = bound if bound is not None and bound.trace is not self.trace else None
 
-    def take(self, piece: bytes | None) -> None:
+    def take(self, piece: bytes | Signal) -> None:
         """Take what a step gave: a piece, or the end."""
-        if piece is None:
+        if isinstance(piece, Signal):
             self._finish()
         else:
             self._take(piece)
@@ -244,10 +245,7 @@ class Reply(msgspec.Struct, eq=False):
     def _step(self) -> None:
         assert self._steps is not None  # noqa: S101 - answer() made it
         try:
-            for piece in self._steps:
-                self._take(piece)
-                return
-            self._finish()
+            self.take(next(self._steps, Signal.END))
         except BaseException as error:
             if is_cancellation(error):
                 raise

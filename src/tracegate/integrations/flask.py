@@ -11,6 +11,7 @@ from flask.app import Flask  # instrumentation replaces the name in the package 
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from tracegate.adapters import wsgi
+from tracegate.adapters.wsgi_environ import wait_until_kept
 from tracegate.adapters.wsgi_passage import exchange_in
 from tracegate.core.refusal import error_object
 from tracegate.errors import MissingTraceError
@@ -165,5 +166,6 @@ def _answer(error: BaseException) -> ResponseReturnValue:
     exchange = exchange_in(request.environ)
     if exchange is None:
         raise error
+    wait_until_kept(error)
     exchange.fail(error)
     return "", _REFUSED

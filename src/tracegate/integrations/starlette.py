@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse
 
 from tracegate.adapters.asgi import TraceGate
 from tracegate.adapters.asgi_passage import exchange_in
+from tracegate.adapters.asgi_wait import until_kept
 from tracegate.core.reply import State
 from tracegate.errors import MissingTraceError
 from tracegate.integrations.mixin import mix_in
@@ -115,6 +116,7 @@ async def _answer(request: Request, error: Exception) -> Response:
         raise error
     exchange = exchange_in(request.scope)
     if exchange is not None and exchange.state is State.OPEN:
+        await until_kept(error)
         exchange.fail(error)
     missing = isinstance(error, MissingTraceError)
     return PlainTextResponse("Internal Server Error", _REFUSED if missing else _INTERNAL_ERROR)
