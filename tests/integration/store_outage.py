@@ -49,19 +49,18 @@ __all__ = ["OUTAGES", "Found", "Outage", "suffer"]
 
 _LOST = re.compile(r"an event is lost: \S+ \S+ (\S+)")
 _VERDICTS = {0: "open", 1: "locked", 3: "inconclusive"}
-_GOOD_A_SECOND = 40
+_GOOD_A_SECOND = 100
 _GOOD_CLIENTS = 4
 _OK = 200
 _ROUNDS = 5
-_SECONDS = 3.0
+_SECONDS = 2.5
 _KINDS = ("uvicorn", "gunicorn-gthread")
 _PROMISED = 1.5
 _HEAD = """# When the store goes away
 
 Good requests ({good} a second, each timed from the moment it was due) and a storm of refusals (four clients, each with
 its next request 20 ms after its last reply) at one worker of a real server. Calm and outage take turns of
-{seconds:g} s, {rounds} of each, in one run; an outage lasts until everything is replayed. `durability` is
-`before_reply`.
+{seconds:g} s, {rounds} of each, in one run; an outage lasts until everything is replayed. `durability` is `before_reply`.
 
 - *good, p99*: of good requests, in calm and in outages, and their ratio; promised is at most {promised:g}.
 - *gate*: what `python -m tracegate gate check` said during an outage, and at the end.
@@ -73,8 +72,8 @@ another process holds the write lock of the file. Full: `write` of the spool's f
 fake within the server's process; a limit of the system itself, RLIMIT_FSIZE, is met in
 tests/integration/test_spool_crash.py).
 
-Written by `make bench-outages` on {date} at commit {commit}: CPython {python}, SQLite {sqlite}, {servers}, {cores}
-cores that are shared with other work.
+Written by `make bench-outages` on {date} at commit {commit}: CPython {python}, SQLite {sqlite}, {servers}; {cores} cores,
+shared with other work, with a load of {load:.1f} at the start.
 
 | outage | server | good, p99: calm | outage | ratio | gate, then | answered | stored | lost | unaccounted |
 | --- | --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |
@@ -392,6 +391,7 @@ def main(show: Callable[[str], object] = sys.stderr.write) -> int:
         sqlite=sqlite3.sqlite_version,
         servers=", ".join(f"{name} {version(name)}" for name in ("uvicorn", "gunicorn")),
         cores=os.cpu_count(),
+        load=os.getloadavg()[0],
     )
     sound = True
     for name in OUTAGES:
