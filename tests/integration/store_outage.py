@@ -60,7 +60,8 @@ _HEAD = """# When the store goes away
 
 Good requests ({good} a second, each timed from the moment it was due) and a storm of refusals (four clients, each with
 its next request 20 ms after its last reply) at one worker of a real server. Calm and outage take turns of
-{seconds:g} s, {rounds} of each, in one run; an outage lasts until everything is replayed. `durability` is `before_reply`.
+{seconds:g} s, {rounds} of each, in one run; an outage lasts until everything is replayed. `durability` is
+`before_reply`.
 
 - *good, p99*: of good requests, in calm and in outages, and their ratio; promised is at most {promised:g}.
 - *gate*: what `python -m tracegate gate check` said during an outage, and at the end.
@@ -72,8 +73,8 @@ another process holds the write lock of the file. Full: `write` of the spool's f
 fake within the server's process; a limit of the system itself, RLIMIT_FSIZE, is met in
 tests/integration/test_spool_crash.py).
 
-Written by `make bench-outages` on {date} at commit {commit}: CPython {python}, SQLite {sqlite}, {servers}; {cores} cores,
-shared with other work, with a load of {load:.1f} at the start.
+Written by `make bench-outages` on {date} at commit {commit}: CPython {python}, SQLite {sqlite}, {servers}; {cores}
+cores, shared with other work, with a load of {load:.1f} at the start.
 
 | outage | server | good, p99: calm | outage | ratio | gate, then | answered | stored | lost | unaccounted |
 | --- | --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: |
