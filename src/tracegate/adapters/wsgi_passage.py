@@ -16,6 +16,7 @@ from tracegate.adapters.wsgi_body import close_body, is_file
 from tracegate.adapters.wsgi_environ import MARK, Environ, Shell
 from tracegate.adapters.wsgi_reply import Reply
 from tracegate.context import binding
+from tracegate.core.reply import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -132,7 +133,8 @@ class Passage(msgspec.Struct, eq=False):
         first = self._step()
         if not self._lets_pass(first):
             return self.reply.begin(first)
-        self._first = first
+        if not isinstance(first, Signal):
+            self._first = first
         self._told = True
         assert self._head is not None  # noqa: S101 - answer() looked
         self._write = self.start_response(*self._head)
@@ -149,53 +151,60 @@ class Passage(msgspec.Struct, eq=False):
         """Return the next piece: at most one of the application's is asked for, and one is returned (PEP 3333)."""
         if self._reply is not None:
             return next(self._reply)
-        piece, self._first = self._first, None
-        if piece is None:
-            found = binding.get()
-            binding.set(self._scope or self)
-            try:
-                piece = self._step()
-                passes = self._lets_pass(piece)
-                if not passes:
-                    self.reply.take(piece)
-            except BaseException as error:
-                if is_cancellation(error):
-                    raise
-                self.reply.fail(error)
-                passes = False
-            finally:
-                binding.set(found)
+        if self._first is not None:
+            first, self._first = self._first, None
+            self._sent = self._sent or bool(first)
+            return first
+        piece: bytes | Signal = Signal.ABORT
+        passes = False
+        found = binding.get()
+        binding.set(self._scope or self)
+        try:
+            piece = self._step()
+            passes = self._lets_pass(piece)
             if not passes:
-                return next(self.reply)
-            if piece is None:
-                raise StopIteration
+                self.reply.take(piece)
+        except BaseException as error:
+            if is_cancellation(error):
+                raise
+            self.reply.fail(error)
+        finally:
+            binding.set(found)
+        if not passes:
+            return next(self.reply)
+        if isinstance(piece, Signal):
+            raise StopIteration
         if piece:
             self._sent = True
         return piece
 
-    def _step(self) -> bytes | None:
-        """Return the application's next piece, or None at the end."""
+    def _step(self) -> bytes | Signal:
+        """Return the application's next piece, or the end: behind that it is not asked again."""
         assert self._steps is not None  # noqa: S101 - _take_up() made it
         try:
-            for piece in self._steps:
-                return piece
-            return None
+            piece = next(self._steps, Signal.END)
+            if isinstance(piece, Signal):
+                self._steps = _NO_STEPS
+            return piece
         finally:
             bound = binding.get()
             self._scope = bound if bound is not None and bound.trace is not self.trace else None
 
-    def _lets_pass(self, piece: bytes | None) -> bool:
+    def _lets_pass(self, piece: bytes | Signal) -> bool:
         """Return whether *piece*, or the end, agrees with the declared length (C5); count it."""
         if self._reply is not None:  # the application did more than to make a piece
             return False
         left = self._left
-        if piece is None:
+        if isinstance(piece, Signal):
             return left <= 0
         if type(piece) is not bytes or 0 <= left < len(piece):
             return False
         if left > 0:
             self._left = left - len(piece)
         return True
+
+
+_NO_STEPS: Iterator[bytes] = iter(())
 
 
 def exchange_in(environ: Environ) -> Exchange | None:
