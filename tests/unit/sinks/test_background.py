@@ -262,6 +262,7 @@ def test_what_came_before_the_store_was_back_is_taken_before_what_came_after(
 
 def test_what_an_earlier_process_left_in_the_spool_comes_first(build: Build, store: FakeStore, spool: Spool) -> None:
     """With the first event, or without any as soon as the writer is started."""
+    others = set(threading.enumerate())  # of applications that other tests left behind
     spool.append(events_of(1, 2))
     assert build(spool).commit(events_of(3), PATIENCE_SECONDS)
     assert store.calls == [[1, 2], [3]]
@@ -270,7 +271,7 @@ def test_what_an_earlier_process_left_in_the_spool_comes_first(build: Build, sto
     writer.start()
     until(lambda: store.calls[2:] == [[4]] and spool.pending() == 0)
     writer.start()
-    assert sum(thread.name == "tracegate_feed_store" for thread in threading.enumerate()) == 2
+    assert sum(thread.name == "tracegate_feed_store" for thread in {*threading.enumerate()} - others) == 2
 
 
 @pytest.mark.contract("F4")
@@ -546,6 +547,7 @@ def test_many_threads_lose_nothing_while_the_store_comes_and_goes(build: Build, 
 
     assert writer.close()
     spool.replay(store)
+    until(lambda: spool.pending() == 0)  # a thread of the writer may be replaying a file, which is then its own
     assert (set(store.taken), writer.lost) == (set(range(200)), 0)
 
 
