@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
-from tests.unit.adapters.wsgi_server import OWN, STREAM, TEXT, Server, gated
+from tests.unit.adapters.asgi_server import turns
+from tests.unit.adapters.test_asgi_recorder import (
+    END,
+    START,
+    Connection,
+    Message,
+    Store,
+    body,
+    both_loops,
+    endings,
+    events,
+    recorder_of,
+    sending,
+)
+from tests.unit.adapters.wsgi_server import JSON, OWN, STREAM, TEXT, Server, environ, gated
+from tracegate.adapters.recorder import key_of
+from tracegate.adapters.wsgi_recorder import StreamRecorder
+from tracegate.core.streams.policy import StreamPolicy
+from tracegate.core.streams.recording import Step
 
 Headers = list[tuple[str, str]]
 
@@ -82,7 +104,7 @@ def returning(body: Iterable[Any], headers: Headers) -> Any:  # noqa: ANN401 - a
 @pytest.mark.parametrize("kind", [Rewinding, Bare, Impatient])
 def test_a_body_is_asked_for_its_iterator_once_and_for_its_end_once(kind: Any, headers: Headers) -> None:  # noqa: ANN401
     """A server's ``for`` does no more: what more the gate asked for would be other bytes, or none ever."""
-    app, events = gated(returning(kind(b"one", b"two"), headers))
+    app, noted = gated(returning(kind(b"one", b"two"), headers))
 
     server = Server().serve(app, take=9)
 
@@ -90,7 +112,7 @@ def test_a_body_is_asked_for_its_iterator_once_and_for_its_end_once(kind: Any, h
     assert server.clean
     assert server.raised is None
     assert server.values("x-trace-id") == [OWN]
-    assert events == []
+    assert noted == []
 
 
 @pytest.mark.contract("C8")
@@ -123,10 +145,197 @@ class Strict(Server):
 @pytest.mark.parametrize("odd", [None, 7, 0])
 def test_a_piece_that_is_none_is_no_clean_end(odd: object, headers: Headers) -> None:
     """What follows it would be lost, and nobody would know."""
-    app, events = gated(returning(iter([b"data: 1\n\n", odd, b"data: 2\n\n"]), headers))
+    app, noted = gated(returning(iter([b"data: 1\n\n", odd, b"data: 2\n\n"]), headers))
 
     server = Strict().serve(app)
 
     assert not server.clean
     assert isinstance(server.raised, TypeError)
-    assert [event.kind for event in events] == ["stream_broken"]
+    assert [event.kind for event in noted] == ["stream_broken"]
+
+
+# The recorder.
+
+
+def recorded(application: Any, *, take: int = 1000, **policy: Any) -> tuple[Server, Store]:  # noqa: ANN401
+    """Serve *application* behind a recorder, behind a gate; return what was sent, and what was recorded."""
+    store: Any = Store()
+    recorder = StreamRecorder(application, store, principal=lambda _: "ann", policy=StreamPolicy(**policy))
+    app, _ = gated(recorder)
+    server = Server().serve(app, environ(), take=take)
+    assert recorder.recorder.writer.close(5)
+    return server, store
+
+
+@pytest.mark.contract("D8", "C8")
+@pytest.mark.parametrize("kind", [Rewinding, Bare, Impatient])
+@pytest.mark.parametrize("take", [2, 9])
+def test_a_recorder_asks_for_an_iterator_once_and_for_its_end_once(kind: Any, take: int) -> None:  # noqa: ANN401
+    """Whether the client stays, leaves within a block, or gets what is left of one."""
+    pieces = b"data: 1\n\n", b"data: 2\n\n", b"data: 3\n\nda"
+
+    server, store = recorded(returning(kind(*pieces), STREAM), take=take, on_disconnect="finish")
+
+    assert server.raised is None
+    assert server.clean == (take > len(pieces))
+    assert [payload[:7] for payload in events(store)] == [b"data: 1", b"data: 2", b"data: 3"]
+    assert endings(store) == ["ended"]
+    if server.clean:
+        assert server.body.endswith(b"\n\nda")
+
+
+@pytest.mark.contract("D8", "C8")
+@pytest.mark.parametrize("headers", [STREAM, JSON])
+def test_a_second_head_that_is_refused_takes_nothing_from_the_first_one_s_stream(headers: Headers) -> None:
+    """Not the bytes that the recorder holds, and not the recording."""
+
+    def application(_environ: Any, start_response: Any) -> Iterator[bytes]:  # noqa: ANN401
+        start_response("200 OK", STREAM)
+        yield b"data: 1\n\nda"
+        with pytest.raises(RuntimeError):
+            start_response("200 OK", headers)
+        with pytest.raises(ValueError, match="too late"):
+            start_response("500 Oh", headers, (ValueError, ValueError("too late"), None))
+        yield b"ta: 2\n\n"
+
+    server, store = recorded(application)
+
+    marked = f"trace_id: {OWN}\n\n".encode()
+    assert server.body == b"data: 1\n" + marked + b"data: 2\n" + marked
+    assert server.clean
+    assert events(store) == [b"data: 1\n\n", b"data: 2\n\n"]
+    assert endings(store) == ["ended"]
+
+
+@pytest.mark.contract("D8")
+def test_a_head_that_the_server_does_not_take_leaves_no_open_recording() -> None:
+    """A producer that is said to live is waited for, by each client that comes back."""
+    connection, store = Connection(), Store()
+    taken: list[Message] = []
+
+    async def send(message: Any) -> None:  # noqa: ANN401
+        if message["type"] == "http.response.start" and len(taken) != 1:
+            taken.append(message)
+            raise RuntimeError("not this one")
+        taken.append(message)
+
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:  # noqa: ANN401
+        with pytest.raises(RuntimeError):
+            await send(START)
+        await send(START)
+        await send(body(b"data: 1\n\nda"))
+        with pytest.raises(RuntimeError):
+            await send(START)
+        await send(body(b"ta: 2\n\n"))
+        await send(END)
+
+    recorder = recorder_of(store, application)
+    asyncio.run(recorder(connection.scope, connection.receive, send))
+    assert recorder.recorder.writer.close(5)
+
+    assert b"".join(message.get("body", b"") for message in taken) == b"data: 1\n\ndata: 2\n\n"
+    assert events(store) == [b"data: 1\n\n", b"data: 2\n\n"]
+    assert sorted(endings(store)) == ["broken", "broken", "ended"]
+    assert len({step.recording for step in store.steps}) == len(endings(store))
+
+
+@pytest.mark.contract("D8")
+@both_loops
+@pytest.mark.parametrize("asks", ["before", "behind"])
+def test_who_waits_for_a_client_to_leave_waits_no_longer_than_its_stream(run: Any, asks: str) -> None:  # noqa: ANN401
+    """``finish`` lets the stream go on; behind its end there is nothing to go on with, and nobody hangs."""
+    connection, store = Connection(), Store()
+    connection.gone.set()
+    heard: list[str] = []
+
+    async def listen(receive: Any) -> None:  # noqa: ANN401
+        heard.append((await receive())["type"])
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        stream = sending(START, body(b"data: 1\n\n"), END)
+        if asks == "behind":
+            await stream(scope, receive, send)
+            await listen(receive)
+        else:
+            await side_by_side(lambda: listen(receive), lambda: stream(scope, receive, send))
+
+    recorder = recorder_of(store, application, on_disconnect="finish")
+    run(lambda: recorder(connection.scope, connection.receive, connection.send))
+    assert recorder.recorder.writer.close(5)
+
+    assert heard == ["http.disconnect"]
+    assert endings(store) == ["ended"]
+
+
+async def side_by_side(first: Any, second: Any) -> None:  # noqa: ANN401 - two coroutine functions
+    """Run both, the first one up to where it waits before the second begins; wait for both."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(first)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(second)
+    else:
+        listener = asyncio.ensure_future(first())
+        await turns()
+        await second()
+        await listener
+
+
+class Slow(Store):
+    """Takes nothing until it may.
+
+    Attributes:
+        may: Set when it may.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = threading.Event()
+
+    def write(self, steps: Sequence[Step]) -> None:
+        assert self.may.wait(20)
+        super().write(steps)
+
+
+@pytest.mark.contract("D8")
+@both_loops
+def test_what_waits_for_the_store_is_there_before_a_server_ends(run: Any) -> None:  # noqa: ANN401
+    """A server may end by a signal, past what an interpreter does at its end."""
+    connection, store = Connection(), Slow()
+    there: list[list[bytes]] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        if scope["type"] == "lifespan":
+            store.may.set()
+            await send({"type": "lifespan.shutdown.complete"})
+        else:
+            await sending(START, body(b"data: 1\n\n"), END)(scope, receive, send)
+
+    async def end(_message: Any) -> None:  # noqa: ANN401
+        there.append(events(store))
+
+    recorder = recorder_of(store, application)
+
+    async def serve() -> None:
+        await recorder(connection.scope, connection.receive, connection.send)
+        await recorder({"type": "lifespan"}, connection.receive, end)
+
+    run(serve)
+
+    assert there == [[b"data: 1\n\n"]]
+    assert endings(store) == ["ended"]
+    assert recorder.recorder.writer.close(5)
+
+
+@pytest.mark.contract("D8")
+def test_nobody_gets_another_one_s_streams_by_calling_himself_the_hash_of_that_name() -> None:
+    """Long and odd names are kept as a hash, which a short name could spell."""
+    ann = key_of("default", "ann" * 100, "GET /answers?")
+
+    mallory = key_of(ann.tenant, ann.principal, ann.name)
+
+    assert ann.principal.startswith("sha256:")
+    assert mallory != ann
+    assert key_of("default", "ann" * 100, "GET /answers?") == ann

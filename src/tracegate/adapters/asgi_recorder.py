@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from concurrent.futures import Future
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
-from tracegate.adapters.asgi_replay import in_thread, replay, sleep_forever
+from tracegate.adapters.asgi_lifespan import serve_other
+from tracegate.adapters.asgi_replay import in_thread, replay
 from tracegate.adapters.asgi_scope import MARK, STATE_KEY, record
 from tracegate.adapters.asgi_wait import until_done
 from tracegate.adapters.recorder import (
@@ -46,6 +49,9 @@ __all__ = ["StreamRecorder"]
 
 _END_SECONDS = 1.0
 """How long after the last byte a stream that ends cleanly may still turn out to have failed (clause D7)."""
+
+_FLUSH_SECONDS = 5.0
+"""How long a server's end waits for what is on its way to the store."""
 
 
 class StreamRecorder:
@@ -86,6 +92,9 @@ class StreamRecorder:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope."""
+        if scope["type"] == "lifespan":
+            flush = partial(self.recorder.writer.flush, _FLUSH_SECONDS)
+            return await serve_other(self.app, flush, scope, receive, send)
         key = await self._key(scope) if scope["type"] == "http" else None
         if key is None:
             return await self.app(scope, receive, send)
@@ -178,6 +187,7 @@ class _Recording:
         self._refused = False
         self._gone = False
         self._ended = False
+        self._until_ended: Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._lock: Any = _lock() if self._policy.durability == "before_event" else None
 
@@ -200,7 +210,9 @@ class _Recording:
         message = await self._receive()
         if message["type"] == "http.disconnect" and self._tape is not None and self._policy.on_disconnect == "finish":
             self._gone = True
-            await sleep_forever()
+            if not self._ended:
+                self._until_ended = self._until_ended or Future()
+                await until_done(self._until_ended, inf)
         return message
 
     async def send(self, message: Message) -> None:
@@ -227,10 +239,15 @@ class _Recording:
             self._refused = True
             await request.refuse_untraced(self._send, message["status"])
             return
-        self._tape = request.recorder.tape(request.key, request.trace, headers)
+        former, self._tape = self._tape, (tape := request.recorder.tape(request.key, request.trace, headers))
         if self._policy.number_events:
             headers = [line for line in headers if line[0].lower() != b"content-length"]
-        await self._send({**message, "headers": headers})
+        try:
+            await self._send({**message, "headers": headers})
+        except BaseException:  # it has not begun: another head may come, or what there was goes on
+            tape.end("broken")
+            self._tape = former
+            raise
 
     async def _take(self, tape: Tape, message: Message) -> None:
         data = bytes(message.get("body", b""))
@@ -253,6 +270,8 @@ class _Recording:
 
     def _end_soon(self, tape: Tape) -> None:
         self._ended = True
+        if self._until_ended is not None and not self._until_ended.done():
+            self._until_ended.set_result(True)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # trio: when the application returns

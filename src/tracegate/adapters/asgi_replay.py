@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tracegate.adapters.recorder import Recorder
     from tracegate.core.streams.recording import Place
 
-__all__ = ["in_thread", "replay", "sleep_forever"]
+__all__ = ["in_thread", "replay"]
 
 _Result = TypeVar("_Result")
 
@@ -108,15 +108,3 @@ async def in_thread(work: Callable[[], _Result]) -> _Result:
 
         return await trio.to_thread.run_sync(work)
     return await asyncio.to_thread(work)
-
-
-async def sleep_forever() -> None:
-    """Wait until cancelled."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        import trio  # noqa: PLC0415 - same
-
-        await trio.sleep_forever()
-    else:
-        await loop.create_future()

@@ -176,20 +176,19 @@ class _Recording:
         """Take the reply's head, as ``start_response``."""
         request = self._request
         more: tuple[ExcInfo, ...] = () if exc_info is None else (exc_info,)
-        self.end("broken")  # the head of a stream was taken back, if there was one
-        self._tape = None
-        if not is_event_stream(method_of(request.environ), status_of(status), byte_lines(headers)):
-            write = self._start_response(status, headers, *more)
-            self._started = True
-            return write
-        if request.trace is None:
-            self._refusal = request.untraced(status_of(status))
-            self._start_response(self._refusal.line, native_lines(self._refusal.headers), *more)
-            return _ignore
-        if self._policy.number_events:
+        is_stream = is_event_stream(method_of(request.environ), status_of(status), byte_lines(headers))
+        refused = request.untraced(status_of(status)) if is_stream and request.trace is None else None
+        if refused is not None:
+            status, headers = refused.line, native_lines(refused.headers)
+        elif is_stream and self._policy.number_events:
             headers = [line for line in headers if line[0].lower() != "content-length"]
-        write = self._start_response(status, headers, *more)
-        self._started = True
+        write = self._start_response(status, headers, *more)  # where it raises, what there was goes on
+        self.end("broken")  # the head of a stream was taken back, if there was one
+        self._tape, self._refusal, self._started = None, refused, refused is None
+        if refused is not None:
+            return _ignore
+        if not is_stream or request.trace is None:
+            return write
         self._tape = tape = request.recorder.tape(request.key, request.trace, byte_lines(headers))
         return lambda data: write(self._taken(tape, data))
 
@@ -200,7 +199,7 @@ class _Recording:
         if self._started and self._tape is None:
             return body
         self._body = body
-        self._steps = iter(body)
+        self._steps = (piece for piece in body)  # behind its end the application is not asked again
         return self
 
     def end(self, status: str) -> None:

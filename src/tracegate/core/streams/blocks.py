@@ -19,14 +19,18 @@ __all__ = ["Block", "BlockCutter", "Piece", "bounded", "id_of_request", "numbere
 
 _BLANKS: Final = " \t"
 _LONGEST_KEY_BYTES: Final = 256
+_HASH: Final = "sha256:"
 
 
 def bounded(text: str) -> str:
-    """Return *text*, or its SHA-256 where it is long or odd: what an index is to hold has a bound on every store."""
+    """Return *text*, or its SHA-256 where it is long or odd: what an index is to hold has a bound on every store.
+
+    A text that looks like such a hash is odd too: nobody is found by calling himself another one's hash.
+    """
     raw = text.encode("utf-8", "surrogatepass")
-    return (
-        text if len(raw) <= _LONGEST_KEY_BYTES and text.isprintable() else f"sha256:{hashlib.sha256(raw).hexdigest()}"
-    )
+    if len(raw) <= _LONGEST_KEY_BYTES and text.isprintable() and not text.startswith(_HASH):
+        return text
+    return f"{_HASH}{hashlib.sha256(raw).hexdigest()}"
 
 
 def id_of_request(values: list[bytes]) -> str | None:
