@@ -16,6 +16,7 @@ import pytest
 import trio
 from fastapi import FastAPI
 from flask import Flask
+from sqlalchemy import func, select
 from werkzeug.test import EnvironBuilder
 
 from tests.property.plan import OTHER, OWN
@@ -32,6 +33,7 @@ from tracegate.runtime import Runtime
 from tracegate.sinks.fanout import Fanout
 from tracegate.store.engine import open_engine
 from tracegate.store.events import EventQuery, EventStore
+from tracegate.store.schema import reply_count
 from tracegate.store.upgrade import upgrade
 
 Message = dict[str, Any]
@@ -242,6 +244,25 @@ def test_where_the_store_is_away_the_event_is_in_the_spool(tmp_path: Path) -> No
     again = wired(Policy(store_url=url, commit_wait_seconds=10))
     asyncio.run(serve(wrap(echo, runtime=again), [], sent))
     assert EventStore(engine).count(EventQuery()) == 2
+
+
+@pytest.mark.contract("F3", "H1")
+def test_a_flush_puts_events_and_counts_in_the_store(tmp_path: Path) -> None:
+    """What nobody waits for, when the server is about to end."""
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    engine = open_engine(url)
+    upgrade(engine)
+    runtime = wired(Policy(store_url=url, durability="background"))
+    wrap: Any = TraceGate
+    gate = wrap(echo, runtime=runtime)
+    for _ in range(3):
+        asyncio.run(serve(gate, [], []))
+    assert runtime.flush is not None
+    runtime.flush()
+
+    assert EventStore(engine).count(EventQuery()) == 3
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.sum(reply_count.c.traced_replies))) == 3
 
 
 def without_binding(call: Callable[[], object]) -> object:

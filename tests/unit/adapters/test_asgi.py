@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import functools
+import threading
 from typing import Any
 
 import anyio
@@ -367,3 +369,28 @@ def test_what_waits_in_memory_is_flushed_before_a_lifespan_ends(backend: str, la
 
     anyio.run(serve, backend=backend)
     assert happened == ["lifespan.startup.complete", "flushed", last]
+
+
+@pytest.mark.contract("F4")
+def test_a_flush_that_cannot_begin_keeps_no_server_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no thread, the interpreter's end is another chance."""
+    said: list[str] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+
+    async def receive() -> Any:
+        raise AssertionError("nobody asks")
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def serve() -> None:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        await TraceGate(app, runtime=Runtime(flush=lambda: said.append("flushed")))({"type": "lifespan"}, receive, send)
+
+    asyncio.run(serve())
+    assert said == ["lifespan.shutdown.complete"]
