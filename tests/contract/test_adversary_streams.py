@@ -28,6 +28,7 @@ from tests.unit.adapters.test_asgi_recorder import (
 from tests.unit.adapters.wsgi_server import JSON, OWN, STREAM, TEXT, Server, environ, gated
 from tracegate.adapters.recorder import key_of
 from tracegate.adapters.wsgi_recorder import StreamRecorder
+from tracegate.core.policy import Policy
 from tracegate.core.streams.policy import StreamPolicy
 from tracegate.core.streams.recording import Step
 
@@ -152,6 +153,44 @@ def test_a_piece_that_is_none_is_no_clean_end(odd: object, headers: Headers) -> 
     assert not server.clean
     assert isinstance(server.raised, TypeError)
     assert [event.kind for event in noted] == ["stream_broken"]
+
+
+@pytest.mark.contract("C8", "D1")
+@pytest.mark.parametrize("then", ["end", "yield", "write"])
+@pytest.mark.parametrize("first", [TEXT, STREAM])
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_head_that_is_taken_back_behind_an_empty_piece_is_not_the_one_that_leaves(
+    first: Headers,
+    then: str,
+    asked: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """Nothing has left with the empty piece, so that the application may choose another head (PEP 3333)."""
+
+    def application(found: Any, start_response: Any) -> Iterator[bytes]:  # noqa: ANN401
+        start_response("200 OK", first)
+        return rest(found, start_response)
+
+    def rest(found: Any, start_response: Any) -> Iterator[bytes]:  # noqa: ANN401
+        yield b""
+        if asked:
+            assert found["tracegate.exchange"].exchange
+        write = start_response("503 Busy", JSON, (ValueError, ValueError("busy"), None))
+        if then == "write":
+            write(b'{"a":1}')
+        elif then == "yield":
+            yield b'{"a":1}'
+
+    app, _ = gated(application, Policy(sse_hold_seconds=0))
+
+    server = Server().serve(app)
+
+    assert server.raised is None
+    assert server.status is not None
+    assert server.status.startswith("503")
+    assert server.values("x-trace-id") == [OWN]
+    assert server.values("content-type")[0].startswith("application/json")
+    assert server.clean
+    assert f'"trace_id":"{OWN}"' in server.body.decode()
 
 
 # The recorder.

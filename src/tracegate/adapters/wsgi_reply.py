@@ -54,6 +54,7 @@ class Reply(msgspec.Struct, eq=False):
     _line: str = ""  # the application's status line
     _head: tuple[str, NativeHeaders] | None = None  # waits for the server
     _told: bool = False  # the server got a head
+    _anew: ExcInfo | None = None  # why it is to get another one
     _write: Callable[[bytes], object] | None = None  # the server's
     _body: Iterable[bytes] | None = None  # the application's
     _steps: Iterator[bytes] | None = None
@@ -102,6 +103,7 @@ class Reply(msgspec.Struct, eq=False):
         """
         if exc_info is not None and not self._sent:
             self._take_back()
+            self._anew = exc_info
         elif exc_info is not None and exc_info[1] is not None:
             raise exc_info[1].with_traceback(exc_info[2])
         exchange = self.exchange
@@ -240,6 +242,8 @@ class Reply(msgspec.Struct, eq=False):
             self._finish()
         else:
             self._take(piece)
+        if self._told:
+            self._tell()
         self._keep_scope()
 
     def _step(self) -> None:
@@ -310,6 +314,7 @@ class Reply(msgspec.Struct, eq=False):
             return
         (status, lines), self._head = self._head, None
         is_first, self._told = not self._told, True
+        exc_info, self._anew = exc_info or (None if is_first else self._anew), None
         if exc_info is None:
             self._write = self.start_response(status, lines)
         else:
