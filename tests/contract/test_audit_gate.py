@@ -181,7 +181,7 @@ def test_a_long_chain_costs_a_gate_no_more_than_its_newest_rows(
     monkeypatch.setattr(audit_gate, "CHECKED_ROWS", 2)
     do(engine, "lock")
     write(engine, [a_row(number, tenant_id=OPERATIONS) for number in range(4)])
-    harm(engine, "UPDATE tb_audit_log SET reason = 'x' WHERE chain_seq = 1")
+    harm(engine, "UPDATE tb_audit_log SET reason = 'x' WHERE chain_seq = 2")
     assert list(chain_faults(engine, "orders")) == []
     assert not verify_chain(engine, OPERATIONS, Scan()).passed
     harm(engine, "UPDATE tb_deploy_gate SET reason = 'x'")

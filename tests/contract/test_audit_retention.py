@@ -110,7 +110,8 @@ def test_a_chain_gets_its_key_by_a_checkpoint_that_adopts_its_rows(engine: Engin
 def test_a_checkpoint_kept_elsewhere_can_adopt_too(engine: Engine) -> None:
     """It is worth as much as one in the store, if it is signed."""
     (entry,) = write(engine, [a_row(1)])
-    kept = sign("t", Position(1, entry.hash_curr), KEY)
+    kept = sign_chain(engine, "t", KEY, adopts=True)
+    tamper(engine, "DELETE FROM tb_audit_checkpoint")
     assert verify_chain(engine, "t", Scan(key=KEY, checkpoints=[kept])).passed
     assert not verify_chain(engine, "t", Scan(key=KEY, checkpoints=[replace(kept, signature="")])).passed
     others = sign("t", Position(1, entry.hash_curr), OTHER)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 _VARIABLE = "TRACEGATE_STORE_URL"
+_SPOOL_VARIABLE = "TRACEGATE_SPOOL_DIRECTORY"
 _LONGEST_TEXT: Final = 500
 _MOST_DIGITS: Final = 9
 _SHORTEST_SECONDS: Final = 0.1
@@ -39,6 +40,7 @@ _IN_WINDOW = "within how many minutes until now (%(default)g)"
 _CHECK = "leave with 0 only where the gate is open: 1 locked, 3 inconclusive"
 _WATCH = "say how the gate stands, and again whenever that changes; leave as `check` would after the last verdict"
 _REPLIES = "how many replies of the service must have been seen (%(default)s); 0 leaves traffic unjudged"
+_SPOOL = f"where its events wait while the store is away; else {_SPOOL_VARIABLE}, else where a service here has them"
 _UNLOCK_TRACE = "a trace of the incident, as the verdict names it"
 
 
@@ -82,7 +84,7 @@ def _add_step(
     parser = steps.add_parser(name, help=says, description=says)
     parser.add_argument("--service", type=_text, required=True, help="its name in events")
     parser.add_argument("--url", help=f"sqlite:///path or postgresql://…; else {_VARIABLE} of the environment")
-    parser.add_argument("--spool", type=Path, metavar="DIRECTORY", help="where its events wait while the store is away")
+    parser.add_argument("--spool", type=Path, metavar="DIRECTORY", help=_SPOOL)
     parser.add_argument("--min-replies", type=_count, default=1, metavar="N", help=_REPLIES)
     parser.add_argument("--window", type=_minutes, default=_WINDOW, metavar="MINUTES", help=_IN_WINDOW)
     parser.add_argument("--format", choices=formats, default="text")
@@ -200,9 +202,10 @@ def _asking(chosen: argparse.Namespace) -> Generator[Callable[[], Seen]]:
     """Give what asks for the verdict, as often as wanted, of one opened store."""
     from tracegate.ops.gate_watch import look  # noqa: PLC0415 - same
     from tracegate.sinks.spool import Spool  # noqa: PLC0415 - same
+    from tracegate.sinks.stored import spool_of  # noqa: PLC0415 - same
 
-    spool = None if chosen.spool is None else Spool(chosen.spool)
     with _opened(chosen) as engine:
+        spool = Spool(chosen.spool or spool_of(_url(chosen), os.environ.get(_SPOOL_VARIABLE, "")))
         window = timedelta(minutes=chosen.window)
         yield lambda: look(engine, chosen.service, spool=spool, min_replies=chosen.min_replies, window=window)
 
@@ -211,7 +214,7 @@ def _asking(chosen: argparse.Namespace) -> Generator[Callable[[], Seen]]:
 def _opened(chosen: argparse.Namespace) -> Generator[Engine]:
     from tracegate.store.engine import open_engine  # noqa: PLC0415 - same
 
-    url: str = chosen.url or os.environ.get(_VARIABLE, "")
+    url = _url(chosen)
     if not url:
         chosen.parser.error(f"which store? give --url, or set {_VARIABLE}")
     engine = None
@@ -223,6 +226,11 @@ def _opened(chosen: argparse.Namespace) -> Generator[Engine]:
     finally:
         if engine is not None:
             engine.dispose()
+
+
+def _url(chosen: argparse.Namespace) -> str:
+    url: str = chosen.url or os.environ.get(_VARIABLE, "")
+    return url
 
 
 def _text(value: str) -> str:

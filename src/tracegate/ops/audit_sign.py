@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tracegate.errors import StoreError
 from tracegate.store.audit_chain import Position
-from tracegate.store.audit_checkpoint import append_checkpoint, newest_signed, sign
+from tracegate.store.audit_checkpoint import append_checkpoint, newest_signed, sign, sign_head
 from tracegate.store.audit_scan import Scan, verify_chain
 from tracegate.store.engine import reading, writing
 
@@ -43,4 +43,6 @@ def sign_chain(engine: Engine, tenant: str, key: AuditKey, *, adopts: bool = Fal
     if report.end.chain_seq == 0:
         raise StoreError(f"there is no audit row of {tenant}")
     with writing(engine) as connection:
+        if adopts:
+            sign_head(connection, tenant, report.end, key)
         return append_checkpoint(connection, sign(tenant, report.end, key))

@@ -16,10 +16,24 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["LONGEST_OVERRIDE", "WINDOW", "Action", "Cause", "Doubt", "Evidence", "Verdict", "judge", "unnamed"]
+__all__ = [
+    "FIRST_RELEASE",
+    "LONGEST_OVERRIDE",
+    "WINDOW",
+    "Action",
+    "Cause",
+    "Doubt",
+    "Evidence",
+    "Verdict",
+    "judge",
+    "unnamed",
+]
 
 LONGEST_OVERRIDE = timedelta(hours=4)
 """An override ends by itself, at the latest after this time."""
+
+FIRST_RELEASE = timedelta(days=7)
+"""For so long an init lets a service out of which nothing is seen: one whose replies nobody ever counts is not new."""
 
 WINDOW = timedelta(minutes=15)
 """Within how long a time replies must have been seen, where nobody says."""
@@ -74,7 +88,8 @@ class Action:
 
     Attributes:
         kind: ``lock`` closes it by hand; ``unlock`` says that what happened until then is dealt with; ``override``
-            opens it for a fix; ``init`` lets the first release of a service out, of which nothing has been seen.
+            opens it for a fix; ``init`` lets the first release of a service out, of which nothing has been seen,
+            within a week.
         at: When.
         until: When an override ends.
         accepts: Names of causes that may go on, for an unlock.
@@ -101,7 +116,7 @@ class Evidence:
         causes: Of this service, on matched routes, in mode ``require``, since the last unlock that covers them.
         actions: In the order of the audit log.
         doubts: What makes the rest uncertain.
-        ever_seen: Whether this service has ever had a reply counted.
+        ever_seen: Whether this service has ever had a reply counted, or may have had one that was dropped since.
     """
 
     now: datetime
@@ -192,4 +207,5 @@ def _end(override: Action) -> datetime:
 
 
 def _is_first_release(evidence: Evidence) -> bool:
-    return not evidence.ever_seen and any(action.kind == "init" for action in evidence.actions)
+    since = evidence.now - FIRST_RELEASE
+    return not evidence.ever_seen and any(action.kind == "init" and action.at > since for action in evidence.actions)

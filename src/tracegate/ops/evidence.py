@@ -14,15 +14,15 @@ from tracegate.errors import ConfigurationError, StoreError
 from tracegate.ops.audit_key import audit_key
 from tracegate.ops.deploy_gate import WINDOW, Action, Cause, Doubt, Evidence
 from tracegate.store.audit_gate import chain_faults
-from tracegate.store.doctor import examine_store
+from tracegate.store.doctor import SKEW, examine_store
 from tracegate.store.engine import reading
 from tracegate.store.gate import has_events, read_actions, read_causes, store_time
-from tracegate.store.traffic import has_replies, read_seen
+from tracegate.store.traffic import has_dropped, has_replies, read_seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from sqlalchemy import Engine
+    from sqlalchemy import Connection, Engine
 
     from tracegate.sinks.spool import Spool
     from tracegate.store.gate import ActionRow, CauseRow
@@ -80,6 +80,8 @@ def collect(
         return _read(engine, service, [*doubts, *_of_chain(engine, service)], min_replies, window)
     except StoreError as error:
         return _found(Evidence(datetime.now(UTC)), [(Doubt.STORE_UNREACHABLE, error.reason), *doubts])
+    except (TypeError, ValueError):  # of a value that no writer of ours wrote
+        return _found(Evidence(datetime.now(UTC)), [(Doubt.STORE_UNREACHABLE, "a row cannot be read"), *doubts])
 
 
 def _read(engine: Engine, service: str, doubts: list[tuple[Doubt, str]], min_replies: int, window: timedelta) -> Found:
@@ -87,8 +89,9 @@ def _read(engine: Engine, service: str, doubts: list[tuple[Doubt, str]], min_rep
         actions = tuple(read_actions(connection, service))
         unlocked = next((action.at for action in reversed(actions) if action.kind == "unlock"), None)
         rows = read_causes(connection, service, after=unlocked)
-        ever_seen = has_events(connection, service) or has_replies(connection, service)
-        seen = read_seen(connection, service, store_time(connection) - window)
+        ever_seen = _is_seen(connection, service, actions)
+        asked_at = store_time(connection)
+        seen = read_seen(connection, service, asked_at - window, asked_at + SKEW)
         now = store_time(connection)  # after what it is compared to
     if any(at > now for at in (*(action.at for action in actions), *(row.last for row in rows))):
         doubts = [(Doubt.CLOCK_SKEW, "an action or an event is from the future"), *doubts]
@@ -100,6 +103,16 @@ def _read(engine: Engine, service: str, doubts: list[tuple[Doubt, str]], min_rep
     done = tuple(Action(*action[:7]) for action in actions)
     found = _found(Evidence(now, causes, done, ever_seen=ever_seen), doubts)
     return found._replace(actions=actions, shown=tuple(row for row in rows if not row.locks))
+
+
+def _is_seen(connection: Connection, service: str, actions: Iterable[ActionRow]) -> bool:
+    """Return whether anything of *service* is kept, or may have been since the newest init, and was dropped."""
+    begun = max((action.at for action in actions if action.kind == "init"), default=None)
+    return (
+        has_events(connection, service)
+        or has_replies(connection, service)
+        or (begun is not None and has_dropped(connection, begun))
+    )
 
 
 def _found(known: Evidence, doubts: Iterable[tuple[Doubt, str]]) -> Found:
@@ -131,7 +144,9 @@ def _of_traffic(seen: Seen, now: datetime, min_replies: int, window: timedelta) 
     if seen.replies < min_replies:
         minutes = f"{window / _MINUTE:g}"
         yield Doubt.NO_TRAFFIC, f"{seen.replies} replies were seen in the last {minutes} minutes, not {min_replies}"
-    if seen.flushed is not None and now - seen.flushed > _FRESH:
+    if seen.flushed is not None and seen.flushed > now + SKEW:
+        yield Doubt.CLOCK_SKEW, "the newest count is from the future"
+    elif seen.flushed is not None and now - seen.flushed > _FRESH:
         yield Doubt.STALE, f"the newest count came {(now - seen.flushed) // _SECOND} seconds ago: is a worker running?"
 
 

@@ -26,6 +26,7 @@ from tracegate.store.gate import (
     read_actions,
     read_causes,
 )
+from tracegate.store.traffic import has_replies
 from tracegate.store.upgrade import state
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _standing(connection: Connection, service: str, action: ActionRow) -> Iterat
 
 
 def _refusals(connection: Connection, wish: Wish, at: datetime, *, trace_is_known: bool) -> Iterator[str]:
-    if wish.kind == "init" and has_events(connection, wish.service):
+    if wish.kind == "init" and (has_events(connection, wish.service) or has_replies(connection, wish.service)):
         yield f"{wish.service} has been seen: init lets out a service of which nothing has been seen"
     if wish.kind != "unlock":
         return

@@ -9,7 +9,6 @@ Source: contract clauses H3 and H4.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -25,6 +24,7 @@ from tracegate.ops.gate_report import render
 from tracegate.ops.gate_watch import look
 from tracegate.settings import load_policy
 from tracegate.sinks.spool import Spool
+from tracegate.sinks.stored import spool_of
 from tracegate.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def application(policy: Policy | None = None) -> TraceGate:
     if not policy.store_url:
         raise ConfigurationError((("store_url", "is not set: which events lock a gate stands in the store"),))
     engine = open_engine(policy.store_url)
-    spool = Spool(Path(policy.spool_directory)) if policy.spool_directory else None
+    spool = Spool(spool_of(policy.store_url, policy.spool_directory))
     own = Policy(
         service="tracegate-gate",
         exempt_paths=(_HEALTH,),

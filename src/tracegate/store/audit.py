@@ -19,6 +19,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_on_conflict
 
 from tracegate.errors import ConfigurationError, StoreError
+from tracegate.store.audit_checkpoint import newest_signed
 from tracegate.store.audit_hash import COLUMNS, GENESIS, algorithm, hash_of, head_signature
 from tracegate.store.audit_read import stored_time
 from tracegate.store.schema import as_stored_time, audit_checkpoint, audit_head, audit_log
@@ -155,7 +156,8 @@ def _lock_end(connection: Connection, tenant: str, key: AuditKey | None) -> tupl
         problem = "the audit chain is kept with a key, which is not here" if key is None else "is not that of the chain"
         raise ConfigurationError((("audit_key", problem),))
     # The head is signed anew below: one that was set back must not be.
-    if last.hash_algo == algorithm(key) and signature != head_signature(tenant, seq, last_hash, key):
+    is_keyed = key is not None and (":" in last.hash_algo or newest_signed(connection, tenant, key) is not None)
+    if is_keyed and signature != head_signature(tenant, seq, last_hash, key):
         raise StoreError(f"the audit chain does not end at its row {seq}, as its head says: nothing is appended to it")
     return seq + 1, last_hash, datetime.fromisoformat(last.created_at)
 

@@ -119,6 +119,7 @@ class ChainVerifier:
         start: The last row that needs no verification.
         key: With which the chain is kept.
         unkeyed_to: Up to this row, rows that were made without the key are good: a checkpoint of the key covers them.
+            None: all are.
         anchored: Whether the rows up to *start* were dropped, so that a row must say so.
 
     Attributes:
@@ -134,7 +135,7 @@ class ChainVerifier:
         start: Position = BEGINNING,
         *,
         key: AuditKey | None = None,
-        unkeyed_to: int = 0,
+        unkeyed_to: int | None = 0,
         anchored: bool = False,
     ) -> None:
         self._tenant = tenant
@@ -194,7 +195,14 @@ class ChainVerifier:
             yield Failure("anchor_not_audited", int(self._unaudited_anchor))
 
     def _is_signed(self, head: Head) -> bool:
-        return not self._last_is_keyed or head.signature == head_signature(self._tenant, *head[:2], self._key)
+        if self._key is None or not (self._last_is_keyed or self._is_vouched_for()):
+            return True
+        return head.signature == head_signature(self._tenant, *head[:2], self._key)
+
+    def _is_vouched_for(self) -> bool:
+        """Return whether the key has signed what the last row bears no mark of: it was adopted, or verified before."""
+        adopted_to = self._unkeyed_to
+        return adopted_to is not None and (self.position.chain_seq <= adopted_to or not self.rows)
 
     def _out_of_place(self, row: Sequence[Any]) -> Iterator[Failure]:
         last = self.position
@@ -211,7 +219,7 @@ class ChainVerifier:
         algo, key = row[_ALGO], self._key
         if algo == self._algorithm:
             pass
-        elif algo == algorithm(None) and row[_SEQ] <= self._unkeyed_to:
+        elif algo == algorithm(None) and (self._unkeyed_to is None or row[_SEQ] <= self._unkeyed_to):
             key = None
         else:
             yield self._failure("hash_key_unknown" if algo.startswith("hmac-sha256:") else "hash_algo_mismatch", row)

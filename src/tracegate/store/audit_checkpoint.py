@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import and_, insert, select, update
 
-from tracegate.store.audit_hash import encoded
+from tracegate.store.audit_hash import encoded, head_signature
 from tracegate.store.audit_read import stored_time
-from tracegate.store.schema import as_stored_time, audit_checkpoint
+from tracegate.store.schema import as_stored_time, audit_checkpoint, audit_head
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tracegate.store.audit_chain import Position
     from tracegate.store.audit_hash import AuditKey
 
-__all__ = ["Checkpoint", "append_checkpoint", "newest_signed", "read_checkpoints", "sign"]
+__all__ = ["Checkpoint", "append_checkpoint", "newest_signed", "read_checkpoints", "sign", "sign_head"]
 
 _DOMAIN: Final = b"tracegate audit checkpoint 1\n"
 
@@ -99,6 +99,17 @@ def append_checkpoint(connection: Connection, checkpoint: Checkpoint) -> Checkpo
     signed_at = datetime.fromisoformat(checkpoint.signed_at)
     connection.execute(insert(audit_checkpoint).values({**asdict(checkpoint), "signed_at": signed_at}))
     return checkpoint
+
+
+def sign_head(connection: Connection, tenant: str, at: Position, key: AuditKey) -> None:
+    """Have the head bear the signature of *key*, where it bears none and still names *at*.
+
+    The rows that a checkpoint adopts bear no mark of the key: without this, to set the head back to them needs none.
+    """
+    head = audit_head.c
+    unsigned = and_(head.tenant_id == tenant, head.last_seq == at.chain_seq, head.last_hash == at.chain_hash)
+    signature = head_signature(tenant, at.chain_seq, at.chain_hash, key)
+    connection.execute(update(audit_head).where(unsigned, head.signature.is_(None)).values(signature=signature))
 
 
 def read_checkpoints(

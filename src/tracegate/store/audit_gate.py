@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from sqlalchemy import select
 
 from tracegate.store.audit import AuditRow, append_audit
+from tracegate.store.audit_hash import algorithm, hash_of
+from tracegate.store.audit_read import read_target
 from tracegate.store.audit_scan import Scan, verify_chain
 from tracegate.store.engine import reading
 from tracegate.store.gate import append_action, read_actions
-from tracegate.store.schema import as_stored_time, audit_log
+from tracegate.store.schema import as_stored_time
 from tracegate.store.text import storable
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def chain_faults(engine: Engine, service: str, key: AuditKey | None = None) -> I
         )
     with reading(engine) as connection:
         actions = read_actions(connection, service)
-        audited = _audited(connection, service)
+        audited = _audited(connection, service, key)
         known = {action.audit_id for action in read_actions(connection, service)}  # no action is audited before it
     for action in actions:
         if audited.get(action.audit_id) != (f"{_TARGET}.{action.kind}", _said(action)):
@@ -123,12 +124,17 @@ def chain_faults(engine: Engine, service: str, key: AuditKey | None = None) -> I
         yield f"the audit log says of an action on the gate, id {audit_id}, which is not there"
 
 
-def _audited(connection: Connection, service: str) -> dict[str, tuple[str, object]]:
-    log = audit_log.c
-    wanted = select(log.id, log.action_type, log.after_json).where(
-        log.tenant_id == OPERATIONS, log.target_type == _TARGET, log.target_id == storable(service)
-    )
-    return {row.id: (row.action_type, _action_of(row.after_json)) for row in connection.execute(wanted)}
+def _audited(connection: Connection, service: str, key: AuditKey | None) -> dict[str, tuple[str, object]]:
+    """Return what each audit row says; one that is not what was hashed, however old, says nothing."""
+    return {
+        row["id"]: (row["action_type"], _action_of(row["after_json"]) if _is_as_hashed(row, key) else None)
+        for row in read_target(connection, OPERATIONS, _TARGET, storable(service))
+    }
+
+
+def _is_as_hashed(row: Mapping[str, Any], key: AuditKey | None) -> bool:
+    key = key if row["hash_algo"] == algorithm(key) else None  # or of before the key: its chain says up to where
+    return (row["hash_algo"], row["hash_curr"]) == (algorithm(key), hash_of([*row.values()], key))
 
 
 def _action_of(after: str | None) -> object:

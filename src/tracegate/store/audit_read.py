@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.sql.elements import ColumnElement
 
-__all__ = ["find_rows", "next_seq", "position_at", "read_head", "read_rows", "read_tenants", "stored_time", "verbatim"]
+__all__ = [
+    "find_rows",
+    "next_seq",
+    "position_at",
+    "read_head",
+    "read_rows",
+    "read_target",
+    "read_tenants",
+    "stored_time",
+    "verbatim",
+]
 
 _ON_POSTGRESQL: Final = 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'
 
@@ -70,6 +80,14 @@ def find_rows(
         wanted = wanted.where(log.incident_id == incident)
     with verbatim(connection):
         return [dict(zip(COLUMNS, row, strict=True)) for row in connection.execute(wanted)]
+
+
+def read_target(connection: Connection, tenant: str, target_type: str, target_id: str) -> list[dict[str, Any]]:
+    """Return each row about one target, by the names of its columns."""
+    log = audit_log.c
+    of_target = (log.tenant_id == tenant, log.target_type == target_type, log.target_id == target_id)
+    with verbatim(connection):
+        return [dict(zip(COLUMNS, row, strict=True)) for row in connection.execute(_rows(connection).where(*of_target))]
 
 
 def next_seq(connection: Connection, tenant: str, after: object = None) -> Any:  # noqa: ANN401 - a forger's may be text

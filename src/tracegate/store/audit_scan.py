@@ -8,7 +8,6 @@ Source: contract clause H2.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -96,7 +95,7 @@ class _Opening(NamedTuple):
     start: Position
     first: object
     is_anchored: bool
-    unkeyed_to: int
+    unkeyed_to: int | None
     last: int
 
 
@@ -130,6 +129,8 @@ def _failures(engine: Engine, tenant: str, scan: Scan, verifier: ChainVerifier, 
     total = max(0, opening.last - opening.start.chain_seq)
     own = [checkpoint for checkpoint in scan.checkpoints if checkpoint.tenant_id == tenant]
     yield from _expect(verifier, own, scan.key)
+    if isinstance(opening.first, int | float) and opening.first < 1:  # a forger's: no page begins before the first row
+        yield Failure("missing_chain_fields", int(opening.first))
     for page in _pages(engine, tenant, opening):
         yield from _expect(verifier, page.checkpoints, scan.key)
         for row in page.rows:
@@ -162,9 +163,9 @@ def _anchor(connection: Connection, tenant: str, seq: int, key: AuditKey | None)
     return None
 
 
-def _unkeyed_to(connection: Connection, tenant: str, scan: Scan) -> int:
+def _unkeyed_to(connection: Connection, tenant: str, scan: Scan) -> int | None:
     if scan.admits_unkeyed:
-        return sys.maxsize
+        return None
     if scan.key is None:
         return 0
     own = [given for given in scan.checkpoints if given.tenant_id == tenant and given.is_signed_with(scan.key)]

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
-__all__ = ["Finding", "examine", "examine_store", "has_wal_reset_bug"]
+__all__ = ["SKEW", "Finding", "examine", "examine_store", "has_wal_reset_bug"]
 
-_SKEW: Final = timedelta(seconds=5)
+SKEW: Final = timedelta(seconds=5)
+"""How far apart two clocks may be."""
+
 _OWN_NAME: Final = "tracegate-http"
 _WAL_BUG_FIRST: Final = (3, 7, 0)
 _WAL_BUG_FIXED: Final = (3, 51, 3)
@@ -86,6 +88,8 @@ def examine_store(engine: Engine) -> list[Finding]:
                 findings += _tables(connection)
     except StoreError as error:
         return [Finding("reachable", "fault", error.reason)]
+    except (TypeError, ValueError):  # of a value that no writer of ours wrote
+        return [Finding("reachable", "fault", "a row cannot be read: who wrote it?")]
     return findings
 
 
@@ -148,9 +152,9 @@ def _clock(connection: Connection) -> Finding:
     server: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one() if on_postgresql else before
     after = datetime.now(UTC)
     newest = connection.scalar(select(func.max(ops_event.c.event_time)))
-    if not before - _SKEW <= server <= after + _SKEW:
+    if not before - SKEW <= server <= after + SKEW:
         apart = abs(server - before).total_seconds()
         return Finding("clock", "fault", f"this clock and the store's differ by {apart:.0f} s")
-    if newest is not None and newest > after + _SKEW:
+    if newest is not None and newest > after + SKEW:
         return Finding("clock", "fault", f"the newest event is from the future, {newest:%Y-%m-%dT%H:%M:%SZ}")
     return Finding("clock", "ok", "this clock, the store's and the writers' agree")

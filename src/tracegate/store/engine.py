@@ -62,8 +62,14 @@ def open_engine(url: str) -> Engine:
             own = {"connect_timeout": _CONNECT_TIMEOUT_SECONDS, "application_name": "tracegate"}
             own = {name: value for name, value in own.items() if name not in parsed.query}
             # A server that was started again leaves dead connections in the pool: each is tried before it is used.
+            # Who waits for others, and then reads what they have done, must see it: also where the database has
+            # another default.
             engine = create_engine(
-                parsed, hide_parameters=True, pool_pre_ping=True, connect_args={**own, "options": session}
+                parsed,
+                hide_parameters=True,
+                pool_pre_ping=True,
+                isolation_level="READ COMMITTED",
+                connect_args={**own, "options": session},
             )
             event.listen(engine, "do_connect", _connect_postgresql)
     except ModuleNotFoundError:

@@ -14,7 +14,7 @@ from tracegate.store.engine import is_postgresql, reading, writing
 from tracegate.store.refusal import code_of, reason_of
 from tracegate.store.rows import COLUMNS, EVENT_COLUMNS, days_of, event_from, rows_of
 from tracegate.store.schema import ops_event, trace_key
-from tracegate.store.text import storable
+from tracegate.store.text import indexed, storable
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -194,7 +194,7 @@ def _narrowed(wanted: Select[Any], query: EventQuery, engine: Engine) -> Select[
     if query.until is not None:
         conditions.append(event.event_time <= query.until)
     if query.tenant is not None:
-        conditions.append(event.tenant_id == storable(query.tenant))
+        conditions.append(event.tenant_id == indexed(query.tenant))
     if query.service is not None:
         conditions.append(event.service == storable(query.service))
     if query.kinds:

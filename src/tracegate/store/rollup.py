@@ -93,7 +93,7 @@ def _hours(
 ) -> set[datetime]:
     """Return the hours of *time* in rows whose *by* is from *since* on, and before *until*."""
     if is_postgresql(connection):
-        hour: ColumnElement[Any] = func.to_char(time, text("'YYYY-MM-DD\"T\"HH24'"))
+        hour: ColumnElement[Any] = func.to_char(func.timezone(text("'UTC'"), time), text("'YYYY-MM-DD\"T\"HH24'"))
     else:
         hour = func.substr(cast(time, Text), text("1"), text("13"))
     wanted = select(hour).distinct()

@@ -13,7 +13,7 @@ import msgspec
 from tracegate.core.events import KIND_BY_DETAIL, Event
 from tracegate.core.refusal import CODES_BY_KIND
 from tracegate.store.schema import as_stored_time, ops_event
-from tracegate.store.text import is_storable, restored, storable
+from tracegate.store.text import LONGEST_NAME, indexed, is_storable, restored, storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,6 +38,7 @@ _values: Final = attrgetter(*_ATTRIBUTES)
 _TIME: Final = _ATTRIBUTES.index("time")
 _ID: Final = _ATTRIBUTES.index("id")
 _KIND: Final = _ATTRIBUTES.index("kind")
+_TENANT: Final = _ATTRIBUTES.index("tenant")
 _LABELS: Final = ("service", "route", "method", "status", "mode")
 _labels: Final = itemgetter(*(_ATTRIBUTES.index(name) for name in _LABELS))
 
@@ -74,6 +75,8 @@ def event_from(row: Sequence[Any]) -> Event:
 def _row(event: Event, time: object) -> tuple[Any, ...]:
     values = [*_values(event)]
     values[_TIME] = time
+    if len(values[_TENANT]) > LONGEST_NAME:  # a client named it
+        values[_TENANT] = indexed(values[_TENANT])
     if not is_storable("".join([value for value in values if isinstance(value, str)])):
         values = [storable(value) if isinstance(value, str) else value for value in values]
     code = _REFUSED if event.detail in KIND_BY_DETAIL else CODES_BY_KIND.get(event.kind)

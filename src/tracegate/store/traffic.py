@@ -13,15 +13,15 @@ from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tracegate.store.engine import writing
-from tracegate.store.schema import data_retention_run, reply_count
-from tracegate.store.text import storable
+from tracegate.store.schema import data_retention_run, ops_event, reply_count
+from tracegate.store.text import indexed, storable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection, Engine
 
-__all__ = ["CountRow", "Seen", "drop_counts", "has_replies", "put_counts", "read_seen"]
+__all__ = ["CountRow", "Seen", "drop_counts", "has_dropped", "has_replies", "put_counts", "read_seen"]
 
 _NOW_BY_DIALECT: Final = {
     "postgresql": text("clock_timestamp()"),
@@ -55,7 +55,7 @@ class Seen(NamedTuple):
     """What was seen of a service.
 
     Attributes:
-        replies: How many left, since the time asked for.
+        replies: How many left, in the time asked for.
         flushed: When the store last got a count, by its own clock; None: since then, never.
     """
 
@@ -81,11 +81,14 @@ def put_counts(engine: Engine, service: str, instance: str, rows: Sequence[Count
         connection.execute(_UPSERTS[connection.dialect.name], [_values(service, instance, row) for row in rows])
 
 
-def read_seen(connection: Connection, service: str, since: datetime) -> Seen:
-    """Return what was seen of *service* in the minutes that began at *since* or after it."""
+def read_seen(connection: Connection, service: str, since: datetime, until: datetime) -> Seen:
+    """Return what was seen of *service* in the minutes that began at *since* or after it, and not after *until*.
+
+    A process names its minutes by its own clock: those that are yet to come say nothing of the last ones.
+    """
     count = reply_count.c
     wanted = select(func.coalesce(func.sum(count.replies), 0), func.max(count.flushed_at)).where(
-        count.service == storable(service), count.minute_utc >= since
+        count.service == storable(service), count.minute_utc.between(since, until)
     )
     replies, flushed = connection.execute(wanted).one()
     return Seen(int(replies), flushed)
@@ -95,6 +98,14 @@ def has_replies(connection: Connection, service: str) -> bool:
     """Return whether any reply of *service* has been counted."""
     count = reply_count.c
     wanted = select(count.service).where(count.service == storable(service), count.replies > 0).limit(1)
+    return connection.execute(wanted).first() is not None
+
+
+def has_dropped(connection: Connection, since: datetime) -> bool:
+    """Return whether counts or events, of any service, from *since* on have been dropped."""
+    run = data_retention_run.c
+    of_services = run.table_name.in_((ops_event.name, reply_count.name))
+    wanted = select(run.id).where(of_services, run.dropped_before > since, run.dropped_rows > 0).limit(1)
     return connection.execute(wanted).first() is not None
 
 
@@ -123,7 +134,7 @@ def drop_counts(engine: Engine, before: datetime) -> int:
 
 def _values(service: str, instance: str, row: CountRow) -> dict[str, Any]:
     counts = zip(_COUNTS, row[2:], strict=True)
-    key = zip(_KEY, (storable(service), row.minute, storable(row.tenant), storable(instance)), strict=True)
+    key = zip(_KEY, (storable(service), row.minute, indexed(row.tenant), storable(instance)), strict=True)
     return {**dict(key), **dict(counts)}
 
 
