@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -27,10 +28,12 @@ from tests.unit.adapters.test_asgi_recorder import (
 )
 from tests.unit.adapters.wsgi_server import JSON, OWN, STREAM, TEXT, Server, environ, gated
 from tracegate.adapters.recorder import key_of
+from tracegate.adapters.wsgi import TraceGate
 from tracegate.adapters.wsgi_recorder import StreamRecorder
 from tracegate.core.policy import Policy
 from tracegate.core.streams.policy import StreamPolicy
 from tracegate.core.streams.recording import Step
+from tracegate.runtime import Runtime
 
 Headers = list[tuple[str, str]]
 
@@ -191,6 +194,55 @@ def test_a_head_that_is_taken_back_behind_an_empty_piece_is_not_the_one_that_lea
     assert server.values("content-type")[0].startswith("application/json")
     assert server.clean
     assert f'"trace_id":"{OWN}"' in server.body.decode()
+
+
+class Tally:
+    """Counts, and is the traffic of all tenants."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def tally(self, named: str | None) -> Tally:
+        assert named is None
+        return self
+
+    def request(self) -> None:
+        self.counts["requests"] += 1
+
+    def traced(self) -> None:
+        self.counts["traced"] += 1
+
+    def untraced(self) -> None:
+        self.counts["untraced"] += 1
+
+    def stream(self, exchange: object) -> object:
+        return exchange
+
+
+@pytest.mark.contract("C1", "H1")
+@pytest.mark.parametrize("headers", [TEXT, STREAM, JSON])
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_reply_whose_first_head_the_server_refused_is_counted_once(
+    headers: Headers,
+    status: str,
+    listed: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    """What leaves is the gate's 500, with the trace: not counted, it would look like one without."""
+    traffic = Tally()
+    body = [b'{"a":1}']
+
+    def application(_environ: Any, start_response: Any) -> Iterable[bytes]:  # noqa: ANN401
+        start_response(status, [*headers, ("Connection", "close")])
+        return body if listed else iter(body)
+
+    app = TraceGate(application, runtime=Runtime(traffic=traffic))
+
+    server = Server(refuses=lambda lines: ("Connection", "close") in lines).serve(app, environ())
+
+    assert server.status == "500 Internal Server Error"
+    assert server.values("x-trace-id") == [OWN]
+    assert traffic.counts == {"requests": 1, "traced": 1}
 
 
 # The recorder.

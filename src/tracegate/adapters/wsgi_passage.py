@@ -135,9 +135,9 @@ class Passage(msgspec.Struct, eq=False):
             return self.reply.begin(first)
         if not isinstance(first, Signal):
             self._first = first
-        self._told = True
         assert self._head is not None  # noqa: S101 - answer() looked
         self._write = self.start_response(*self._head)
+        self._told = True
         self._sent = not callable(self._write)  # granian offers no write(), and sends its head now
         return self
 

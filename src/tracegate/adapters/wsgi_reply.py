@@ -62,7 +62,7 @@ class Reply(msgspec.Struct, eq=False):
     _sent: bool = False  # the head is on the wire
     _ended: bool = False
     _scope: Binding | None = None  # that the application's generator holds from step to step
-    _counted: object = None
+    _counted: object = None  # what counts, once a server took the head
     _error: BaseException | None = None  # leaves from __next__ after the last byte
 
     @property
@@ -90,7 +90,7 @@ class Reply(msgspec.Struct, eq=False):
 
     def passed(self, write: Callable[[bytes], object] | None, *, sent: bool) -> None:
         """Go on after the server was told of the head, and maybe sent it."""
-        self._head, self._told, self._write, self._sent = None, True, write, sent
+        self._head, self._told, self._write, self._sent, self._counted = None, True, write, sent, True
 
     # What the application calls.
 
@@ -313,15 +313,15 @@ class Reply(msgspec.Struct, eq=False):
         if self._head is None:
             return
         (status, lines), self._head = self._head, None
-        is_first, self._told = not self._told, True
-        exc_info, self._anew = exc_info or (None if is_first else self._anew), None
+        exc_info, self._anew = exc_info or (self._anew if self._told else None), None
+        self._told = True
         if exc_info is None:
             self._write = self.start_response(status, lines)
         else:
             self._write = self.start_response(status, lines, exc_info)
         tally_of = self.shell.tally_of
-        if tally_of is not None and is_first and not self.exchange.gone:
-            self._counted = count_reply(tally_of(self.environ), self.exchange, byte_lines(lines))
+        if tally_of is not None and self._counted is None and not self.exchange.gone:
+            self._counted = count_reply(tally_of(self.environ), self.exchange, byte_lines(lines)) or True
 
     def _take_back(self) -> None:
         """Begin anew: nothing of the reply has left."""
