@@ -305,6 +305,8 @@ def suffer(name: str, kind: str, *, rounds: int, seconds: float, **settings: str
                 time.sleep(seconds)
                 if number == rounds - 1:
                     good.turn("asking")  # takes a second of a core
+                    if not outage.losing:  # until then all that came waits, unanswered
+                        wait_until(lambda: service.spool.pending() > 0)
                     spooled = service.spool.pending()
                     during = _gate(service, outage.url)
                     good.turn("outage")
