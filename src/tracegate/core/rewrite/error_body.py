@@ -6,6 +6,7 @@ marked while it streams.
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from typing import TYPE_CHECKING
 
 from tracegate.core.rewrite.encoded import decoder_for
@@ -113,7 +114,7 @@ class ErrorBody:
             return Step(fate=Fate.UNREADABLE)  # a bomb, for all we know
         is_object = opens_object(self.unsent)
         if is_object is None and more:
-            self._pieces = []  # white space before a value says nothing
+            self._pieces = [_first_of(self.unsent)]  # white space before a value says nothing
             return Step()
         if is_object:
             self._long = LongBody(ObjectSplicer(self._trace), keep=self._keep)
@@ -126,6 +127,12 @@ class ErrorBody:
         assert self._long is not None  # noqa: S101 - the callers made it
         start, self._pieces = self.unsent, []
         return self._long.feed(start, more=more)._replace(headers=headers)
+
+
+def _first_of(blank: bytes) -> bytes:
+    """Return what tells of the start of a body that has been *blank* so far: a byte order mark, or one blank."""
+    mark = blank[: len(BOM_UTF8)]
+    return mark if BOM_UTF8.startswith(mark) else blank[:1]
 
 
 def _decoded(raw: bytes, coding: bytes, limit: int) -> bytes | None:

@@ -266,6 +266,19 @@ def test_white_space_above_the_bound_is_not_held() -> None:
     assert step.headers == [JSON]
 
 
+@pytest.mark.contract("D1", "D5")
+@pytest.mark.parametrize("limit", [1, 2, 3, 64])
+def test_a_byte_order_mark_stays_before_more_white_space_than_is_held(limit: int) -> None:
+    """However the mark is cut. Behind a blank it is none, and the body no object."""
+    blanks = [b" "] * 70
+    step = fed(body_of(limit=limit)[0], b"\xef", b"\xbb", b"\xbf", *blanks, b"{}")
+    assert step.data.startswith(b"\xef\xbb\xbf")
+    assert json.loads(step.data.decode("utf-8-sig")) == {"trace_id": OWN}
+
+    step = fed(body_of(limit=limit)[0], *blanks, b"\xef\xbb\xbf", b"{}")
+    assert json.loads(step.data)["original"].endswith("\ufeff{}")
+
+
 @pytest.mark.contract("D2", "D5")
 def test_nothing_but_white_space_above_the_bound_is_no_object() -> None:
     """At its end something is said nevertheless."""
