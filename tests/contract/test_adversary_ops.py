@@ -43,12 +43,14 @@ from tracegate.ops.gate_web import application
 from tracegate.sinks.spool import Spool
 from tracegate.sinks.stored import spool_of
 from tracegate.store import audit_gate
-from tracegate.store.audit_chain import Position
+from tracegate.store.audit_chain import RETENTION, Position
+from tracegate.store.audit_checkpoint import append_checkpoint, sign
 from tracegate.store.audit_gate import OPERATIONS
 from tracegate.store.audit_scan import Scan, verify_chain
 from tracegate.store.engine import is_postgresql, reading, writing
 from tracegate.store.events import EventQuery, EventStore, insert_events
 from tracegate.store.gate import ActionKind, ActionRow, append_action
+from tracegate.store.retain import retain
 from tracegate.store.rollup import roll_up_new
 from tracegate.store.schema import api_metric_hourly, as_stored_time
 from tracegate.store.traffic import CountRow, drop_counts, put_counts
@@ -236,6 +238,18 @@ def test_an_hour_is_one_of_utc_whatever_the_session_takes_for_the_time(url: str,
     assert hours == {NOON - timedelta(hours=1), NOON, NOON + timedelta(hours=14)}
 
 
+@pytest.mark.contract("H1")
+def test_a_day_that_was_dropped_with_nothing_in_it_is_still_computed(engine: Engine) -> None:
+    """PostgreSQL has a partition to drop where SQLite has nothing: what comes late is in its hour on both."""
+    yesterday = datetime.now(UTC) - DAY
+    assert retain(engine, datetime.now(UTC).date()) == 0
+    EventStore(engine).append([an_event(time=yesterday)])
+    roll_up_new(engine)
+    with reading(engine) as connection:
+        hours = set(connection.scalars(select(api_metric_hourly.c.hour_bucket_utc)))
+    assert hours == {yesterday.replace(minute=0, second=0, microsecond=0)}
+
+
 # The audit log
 
 
@@ -303,6 +317,18 @@ def insert_before_the_first(engine: Engine, tenant: str, number: int) -> None:
         put(connection, {**forged, "hash_curr": documented_hash(forged, None)})
         if not is_postgresql(engine):
             run(connection, "PRAGMA ignore_check_constraints = 0")
+
+
+@pytest.mark.contract("H2")
+def test_without_a_key_a_retention_that_somebody_made_up_passes(engine: Engine) -> None:
+    """The docs say so: whoever can make a row without a key can say that another was dropped."""
+    first, *_ = write(engine, [a_row(1), a_row(2)])
+    write(engine, [a_row(3, action_type=RETENTION, target_type="audit_log", target_id="1")])
+    with writing(engine) as connection:
+        append_checkpoint(connection, sign("t", Position(1, first.hash_curr), KEY))
+    harm(engine, "DELETE FROM tb_audit_log WHERE chain_seq = 1")
+    assert verify_chain(engine, "t").passed
+    assert not verify_chain(engine, "t", Scan(key=KEY)).passed
 
 
 @pytest.fixture

@@ -178,7 +178,7 @@ def _is_dropped(connection: Connection, hour: datetime) -> bool:
     """Return whether retention has dropped something of the hour: its rows stay as they were."""
     run = data_retention_run.c
     of_hours = run.table_name.in_((ops_event.name, reply_count.name))
-    dropped = connection.scalar(select(func.max(run.dropped_before)).where(of_hours))
+    dropped = connection.scalar(select(func.max(run.dropped_before)).where(of_hours, run.dropped_rows > 0))
     return dropped is not None and hour < dropped
 
 
