@@ -104,6 +104,17 @@ def test_a_spool_that_nobody_named_is_looked_at(
     assert main(question) == 3
 
 
+@pytest.mark.contract("H3")
+def test_a_machine_without_any_place_for_temporary_files_can_ask(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a pod whose root is read-only: nothing waits there."""
+
+    def gettempdir() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tempfile, "gettempdir", gettempdir)
+    assert main(["gate", "check", "--service", "orders", "--url", url, *ANY]) == 0
+
+
 def started(*_head: object) -> Callable[[bytes], object]:
     """Take the head of a reply."""
     return bytes

@@ -201,11 +201,10 @@ def _tell(chosen: argparse.Namespace) -> str:
 def _asking(chosen: argparse.Namespace) -> Generator[Callable[[], Seen]]:
     """Give what asks for the verdict, as often as wanted, of one opened store."""
     from tracegate.ops.gate_watch import look  # noqa: PLC0415 - same
-    from tracegate.sinks.spool import Spool  # noqa: PLC0415 - same
-    from tracegate.sinks.stored import spool_of  # noqa: PLC0415 - same
+    from tracegate.ops.own_spool import own_spool  # noqa: PLC0415 - same
 
     with _opened(chosen) as engine:
-        spool = Spool(chosen.spool or spool_of(_url(chosen), os.environ.get(_SPOOL_VARIABLE, "")))
+        spool = own_spool(_url(chosen), chosen.spool or os.environ.get(_SPOOL_VARIABLE, ""))
         window = timedelta(minutes=chosen.window)
         yield lambda: look(engine, chosen.service, spool=spool, min_replies=chosen.min_replies, window=window)
 

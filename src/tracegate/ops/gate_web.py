@@ -22,9 +22,8 @@ from tracegate.core.refusal import error_code_of
 from tracegate.errors import ConfigurationError
 from tracegate.ops.gate_report import render
 from tracegate.ops.gate_watch import look
+from tracegate.ops.own_spool import own_spool
 from tracegate.settings import load_policy
-from tracegate.sinks.spool import Spool
-from tracegate.sinks.stored import spool_of
 from tracegate.store.engine import open_engine
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def application(policy: Policy | None = None) -> TraceGate:
     if not policy.store_url:
         raise ConfigurationError((("store_url", "is not set: which events lock a gate stands in the store"),))
     engine = open_engine(policy.store_url)
-    spool = Spool(spool_of(policy.store_url, policy.spool_directory))
+    spool = own_spool(policy.store_url, policy.spool_directory)
     own = Policy(
         service="tracegate-gate",
         exempt_paths=(_HEALTH,),
