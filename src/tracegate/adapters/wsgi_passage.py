@@ -7,7 +7,7 @@ goes on from wherever the reply stands.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -133,7 +133,7 @@ class Passage(msgspec.Struct, eq=False):
         first = self._step()
         if not self._lets_pass(first):
             return self.reply.begin(first)
-        if not isinstance(first, Signal):
+        if isinstance(first, bytes):
             self._first = first
         assert self._head is not None  # noqa: S101 - answer() looked
         self._write = self.start_response(*self._head)
@@ -155,7 +155,7 @@ class Passage(msgspec.Struct, eq=False):
             first, self._first = self._first, None
             self._sent = self._sent or bool(first)
             return first
-        piece: bytes | Signal = Signal.ABORT
+        piece: bytes | Signal = _END
         passes = False
         found = binding.get()
         binding.set(self._scope or self)
@@ -172,7 +172,7 @@ class Passage(msgspec.Struct, eq=False):
             binding.set(found)
         if not passes:
             return next(self.reply)
-        if isinstance(piece, Signal):
+        if not isinstance(piece, bytes):
             raise StopIteration
         if piece:
             self._sent = True
@@ -182,8 +182,8 @@ class Passage(msgspec.Struct, eq=False):
         """Return the application's next piece, or the end: behind that it is not asked again."""
         assert self._steps is not None  # noqa: S101 - _take_up() made it
         try:
-            piece = next(self._steps, Signal.END)
-            if isinstance(piece, Signal):
+            piece = next(self._steps, _END)
+            if piece is _END:
                 self._steps = _NO_STEPS
             return piece
         finally:
@@ -195,15 +195,17 @@ class Passage(msgspec.Struct, eq=False):
         if self._reply is not None:  # the application did more than to make a piece
             return False
         left = self._left
-        if isinstance(piece, Signal):
-            return left <= 0
-        if type(piece) is not bytes or 0 <= left < len(piece):
-            return False
-        if left > 0:
-            self._left = left - len(piece)
+        if type(piece) is not bytes:
+            return piece is _END and left <= 0
+        if left >= 0:
+            left -= len(piece)
+            if left < 0:
+                return False
+            self._left = left
         return True
 
 
+_END: Final = Signal.END  # an enum's attribute is a slow one
 _NO_STEPS: Iterator[bytes] = iter(())
 
 
