@@ -28,6 +28,7 @@ __all__ = ["Kind", "broken_stream", "judges_of", "kind_of", "names_another_insid
 Judge: TypeAlias = Callable[[Reply], list[str]]
 Kind: TypeAlias = Literal["plain", "head", "error", "envelope", "success", "stream"]
 
+_BLANKS = b" \t\n\r"
 _REWRITTEN = frozenset({b"content-length", b"content-encoding"})
 
 
@@ -211,13 +212,20 @@ class _Laws:
             faults = self._head(reply) + self._others(reply, same_type=True)
             if not reply.body.startswith(mark):
                 return [*faults, "the byte order mark is gone"]
-            after = reply.body[len(mark) :]
-            document = object_in(body)
-            if document is not None and naming(body, document, self.number) == "equal":
-                return faults if after == body else [*faults, "the decoded body changed"]
-            return faults + object_faults(body, after, spelling_of(reply, self.decision))
+            before, after = self._without_lead(mark, body, reply.body[len(mark) :])
+            document = object_in(before)
+            if document is not None and naming(before, document, self.number) == "equal":
+                return faults if after == before else [*faults, "the decoded body changed"]
+            return faults + object_faults(before, after, spelling_of(reply, self.decision))
 
         return judge
+
+    def _without_lead(self, mark: bytes, before: bytes, after: bytes) -> tuple[bytes, bytes]:
+        """Return both without the blanks in front, where an error has more of them than the bound lets be held (D5)."""
+        lead = len(mark) + len(before) - len(before.lstrip(_BLANKS))
+        if self.plan.status < 400 or lead <= self.settings.max_error_body:
+            return before, after
+        return before.lstrip(_BLANKS), after.lstrip(_BLANKS)
 
     def stream(self, body: bytes) -> Judge:
         """D6: the marked stream."""
