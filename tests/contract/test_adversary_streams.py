@@ -420,6 +420,45 @@ def test_what_waits_for_the_store_is_there_before_a_server_ends(run: Any) -> Non
     assert recorder.recorder.writer.close(5)
 
 
+@pytest.mark.contract("D8", "C8")
+@both_loops
+def test_an_event_that_is_recorded_is_not_lost_with_the_task_that_was_sending_it(run: Any) -> None:  # noqa: ANN401
+    """Who resumes behind the next event would never get it."""
+    connection, store = Connection(), Slow()
+
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:  # noqa: ANN401
+        await send(START)
+        await begin_and_cancel(lambda: send(body(b"data: 1\n\n")))
+        store.may.set()
+        await send(body(b"data: 2\n\n"))
+        await send(END)
+
+    recorder = recorder_of(store, application, durability="before_event")
+    run(lambda: recorder(connection.scope, connection.receive, connection.send))
+    assert recorder.recorder.writer.close(5)
+
+    assert connection.body == b"data: 1\n\ndata: 2\n\n"
+    assert events(store) == [b"data: 1\n\n", b"data: 2\n\n"]
+    assert endings(store) == ["ended"]
+
+
+async def begin_and_cancel(work: Any) -> None:  # noqa: ANN401 - a coroutine function
+    """Run *work* up to where it waits, and cancel it there."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(work)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    else:
+        task = asyncio.ensure_future(work())
+        await turns()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 @pytest.mark.contract("D8")
 def test_nobody_gets_another_one_s_streams_by_calling_himself_the_hash_of_that_name() -> None:
     """Long and odd names are kept as a hash, which a short name could spell."""

@@ -185,6 +185,7 @@ class _Recording:
         self._policy = request.recorder.policy
         self._tape: Tape | None = None
         self._refused = False
+        self._unsent = b""
         self._gone = False
         self._ended = False
         self._until_ended: Future[bool] | None = None
@@ -255,8 +256,13 @@ class _Recording:
         if not message.get("more_body"):
             out += tape.rest()
             self._end_soon(tape)
+        out, self._unsent = self._unsent + out, b""
         if pending is not None:
-            await until_done(pending, self._policy.commit_wait_seconds)
+            try:
+                await until_done(pending, self._policy.commit_wait_seconds)
+            except BaseException:  # cancelled: what is recorded leaves with the next piece, if there is one
+                self._unsent = out
+                raise
         if self._gone or (data and not out and not self._ended):  # nothing is whole yet
             return
         try:
