@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from tracegate.context import on_fault
 from tracegate.core.events import Event
@@ -24,10 +24,22 @@ if TYPE_CHECKING:
     from tracegate.core.exchange import Exchange
     from tracegate.core.ports import Clock, Mint, Sink
 
-__all__ = ["UNKNOWN_TENANT", "Runtime", "Submit", "SystemClock", "SystemMint", "Tally", "Traffic", "recorded_tenant"]
+__all__ = [
+    "UNKNOWN_ROUTE",
+    "UNKNOWN_TENANT",
+    "Runtime",
+    "Submit",
+    "SystemClock",
+    "SystemMint",
+    "Tally",
+    "Traffic",
+    "recorded_tenant",
+]
 
-UNKNOWN_TENANT = "unknown"
+UNKNOWN_TENANT: Final = "unknown"
 """What tenants that the policy does not know are recorded as."""
+UNKNOWN_ROUTE: Final = "unknown"
+"""What the route is recorded as where nobody can tell it."""
 _Request = TypeVar("_Request")
 Submit = Callable[[Sequence[Event], float], "Future[bool] | None"]
 """The method ``submit`` of a sink that keeps events: it begins to, for at most so many seconds."""
@@ -96,8 +108,8 @@ class Runtime:
         clock: Tells the time.
         mint: Makes ids.
         traffic: Counts requests and replies; None: nobody does, and nothing is spent on it.
-        flush: Makes durable what waits in memory, from any thread, at most for some seconds; None: nothing waits. A shell
-            calls it when its server is about to end.
+        flush: Makes durable what waits in memory, from any thread, at most for some seconds; None: nothing waits. A
+            shell calls it when its server is about to end.
         strict: Whether what the sink raises is raised again; for tests.
 
     Attributes:
@@ -185,14 +197,18 @@ class Runtime:
         return 2 * self.policy.commit_wait_seconds
 
     def route(self, find: Callable[[_Request], str | None] | None, request: _Request) -> str | None:
-        """Return the route's template that *find* gives for a request, or None where it fails (contract clause F4)."""
+        """Return the template of the route that matches a request, or None where none does.
+
+        Where nobody can tell, because the gate knows of no routes or *find* fails (contract clause F4), it is
+        ``unknown``: that a trace was missing there closes the deploy gate, as it would for a route that is known (H3).
+        """
         if find is None:
-            return None
+            return UNKNOWN_ROUTE
         try:
             return find(request)
         except Exception:  # noqa: BLE001 - the operator's or the framework's code; an event without a route is an event
             _log.exception("the route of a request could not be told")
-            return None
+            return UNKNOWN_ROUTE
 
     def _record_fault(self, kind: str, trace_id: str | None, message: str) -> tuple[Future[bool], float] | None:
         """Record what code did without a trace, or against the bound one (contract clauses G2, G3)."""

@@ -33,6 +33,7 @@ from tracegate.runtime import Runtime
 from tracegate.sinks.fanout import Fanout
 from tracegate.store.engine import open_engine
 from tracegate.store.events import EventQuery, EventStore
+from tracegate.store.gate import read_causes
 from tracegate.store.schema import reply_count
 from tracegate.store.upgrade import upgrade
 
@@ -226,6 +227,24 @@ def test_who_reads_a_refusal_finds_its_event_in_the_store(tmp_path: Path, shell:
             WsgiGate(lambda *_: [], runtime=runtime)({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, start_response)
             found.append(dict(heads[0][1])["X-Trace-Id"])
         assert [event.trace_id for event in store.find(EventQuery(service="shop"), oldest_first=True)] == found
+
+
+@pytest.mark.contract("H3")
+@pytest.mark.parametrize("find", [None, lambda _scope: str(1 // 0), lambda _scope: "/items/{number}"])
+def test_a_missing_trace_locks_where_nobody_can_tell_the_route(
+    tmp_path: Path, find: Callable[[object], str | None] | None
+) -> None:
+    """A bare gate knows of no routes, and an integration's look-up may fail: neither opens the deploy gate."""
+    url = f"sqlite:///{tmp_path / 'events.db'}"
+    engine = open_engine(url)
+    upgrade(engine)
+    wrap: Any = TraceGate
+    gate = wrap(echo, runtime=wired(Policy(store_url=url, service="shop", commit_wait_seconds=10)), route_of=find)
+    asyncio.run(serve(gate, [], []))
+
+    with engine.connect() as connection:
+        causes = read_causes(connection, "shop")
+    assert [(cause.kind, cause.locks) for cause in causes] == [("missing_trace", True)]
 
 
 @pytest.mark.contract("F3", "F4")

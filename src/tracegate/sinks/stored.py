@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import tempfile
@@ -60,10 +61,14 @@ def _row(minute: Minute) -> CountRow:
 
 
 def spool_of(url: str, spool_directory: str = "") -> Path:
-    """Return the directory of the spool: as given, else beside a SQLite store, else the user's own temporary one."""
+    """Return the directory of the spool: as given, else beside a SQLite store, else a temporary one of user and store.
+
+    Events of one store are never replayed into another: its name tells the server and the database.
+    """
     if spool_directory:
         return Path(spool_directory)
     address = make_url(url)
     if address.get_backend_name() == "sqlite" and address.database:
         return Path(f"{address.database}.spool")
-    return Path(tempfile.gettempdir(), f"tracegate-spool-{os.getuid()}")
+    store = f"{address.host}:{address.port}/{address.database}".encode()
+    return Path(tempfile.gettempdir(), f"tracegate-spool-{os.getuid()}-{hashlib.sha256(store).hexdigest()[:12]}")

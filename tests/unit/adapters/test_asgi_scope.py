@@ -292,4 +292,4 @@ def test_a_tenants_name_may_be_any_bytes() -> None:
     """They are Latin-1, as HTTP has it; without a router there is no route."""
     shell, events = shell_of(Policy(tenant_header="X-Tenant-Key"))
     record(shell, scope_of(), [(b"x-tenant-key", b"caf\xe9")], [FACT])
-    assert [(event.route, event.tenant) for event in events] == [(None, "caf\xe9")]
+    assert [(event.route, event.tenant) for event in events] == [("unknown", "caf\xe9")]

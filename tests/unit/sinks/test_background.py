@@ -212,7 +212,8 @@ def test_a_store_that_fails_is_spooled_for_and_replayed_before_new_events_when_i
     until(lambda: spool.pending() == 0)
 
     assert store.taken == list(range(20))
-    assert caplog.messages == [
+    said = [message for message in caplog.messages if message.startswith("the event store")]  # not who counts replies
+    assert said == [
         "the event store does not take events: OSError",
         "the event store gets events again",
     ]
