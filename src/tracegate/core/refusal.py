@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from tracegate.core.policy import Policy
     from tracegate.core.trace import Trace
 
-__all__ = ["CODES_BY_KIND", "REFUSED_STATUS", "ErrorObject", "error_code_of", "error_object", "refusal_object", "retained"]
+__all__ = [
+    "CODES_BY_KIND",
+    "REFUSED_STATUS",
+    "ErrorObject",
+    "error_code_of",
+    "error_object",
+    "refusal_object",
+    "retained",
+]
 
 REFUSED_STATUS = 409
 _REFUSED_CODE = "SYS-004-409-TRACE"
