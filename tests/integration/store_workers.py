@@ -40,15 +40,26 @@ def refuse(kind: str, url: str, count: int, *, workers: int = 4) -> Counted:
     make_tables(url)
     with tempfile.TemporaryDirectory() as folder:
         with Service(kind, Path(folder), url, workers=workers, commit_wait_seconds="5") as service:
-            seen = {service.a_worker()}
-            wait_until(lambda: bool(seen.add(service.a_worker())) or len(seen - {0}) == workers)
             with ThreadPoolExecutor(_CLIENTS) as pool:
+                seen = _find_all(service, workers, pool)
                 parts = list(pool.map(lambda _: _ask(service.port), range(count // _BY_CONNECTION)))
             wait_until(lambda: service.spool.pending() == 0)
         replies = [reply for part in parts for reply in part]
         answered = [trace for status, trace in replies if status == 409]
         odd = [status for status, _ in replies if status != 409]
-        return Counted(answered, odd, count_traces(url), len(seen - {0}), service.log)
+        return Counted(answered, odd, count_traces(url), len(seen), service.log)
+
+
+def _find_all(service: Service, workers: int, pool: ThreadPoolExecutor) -> set[int]:
+    """Return the processes that serve, when all of them do: the kernel gives one call at a time to the same, again."""
+    seen: set[int] = set()
+
+    def are_all_there() -> bool:
+        seen.update(filter(None, pool.map(lambda _: service.a_worker(), range(4 * _CLIENTS))))
+        return len(seen) == workers
+
+    wait_until(are_all_there)
+    return seen
 
 
 def _ask(port: int) -> list[tuple[int, str]]:
